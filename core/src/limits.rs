@@ -1,0 +1,43 @@
+//! Every bound in one place, each with its reason. A bound is checked before anything is allocated for it.
+//!
+//! A peer can make this process hold at most [`SESSION_BUFFER_BYTES`] for one session plus its share of the stage,
+//! which lies on disk.
+
+/// Longest row key in bytes (kind, path, element). Keys are held in memory by readers and compared often.
+pub const KEY_BYTES: usize = 1024;
+/// Deepest object path, in components. Paths are for people; 32 levels is more than any app shows.
+pub const PATH_DEPTH: usize = 32;
+/// Largest payload of one row. Larger things are blobs and do not belong in a row that is replaced whole.
+pub const PAYLOAD_BYTES: usize = 256 * 1024;
+/// Largest delta in canonical bytes: one transaction must fit in one frame.
+pub const DELTA_BYTES: usize = 1024 * 1024;
+/// Most puts in one delta.
+pub const DELTA_PUTS: usize = 4096;
+/// Most runs of killed dots in one delta. A scattered removal needs one run per dot.
+pub const DELTA_KILL_RUNS: usize = 65_536;
+/// Most dots burnt by one delta: puts, or one for a removal.
+pub const DELTA_DOTS: u64 = 65_536;
+/// Most dots named in a delta's dependencies; a wider frontier travels as a digest.
+pub const DEPS: usize = 16;
+/// Largest frame on a sync stream, without its length prefix.
+pub const FRAME_BYTES: usize = 2 * 1024 * 1024;
+/// Largest frame published by gossip: gossipsub drops messages over 64 KiB; beyond 16 KiB a copy per neighbour costs
+/// more than pulling once.
+pub const GOSSIP_BYTES: usize = 16 * 1024;
+/// Most replicas named in one frame.
+pub const FRAME_REPLICAS: usize = 4096;
+/// Most deltas in one frame.
+pub const FRAME_DELTAS: usize = 16_384;
+/// Most replicas listed in a hello; more travel in a `Vector` message of their own.
+pub const HELLO_REPLICAS: usize = 4;
+/// Most entries in one bulk chunk.
+pub const CHUNK_ENTRIES: usize = 16_384;
+/// Most runs of live dots in one bulk chunk.
+pub const CHUNK_RUNS: usize = 65_536;
+/// Bytes of unverified or out-of-order deltas held for one session; beyond it deltas are dropped and fetched by sync.
+/// It must hold the largest log replay whose signature comes last.
+pub const SESSION_BUFFER_BYTES: usize = 16 * 1024 * 1024;
+/// Deepest nesting of a [`crate::Value`]. Decoding recurses, so this also bounds the stack.
+pub const VALUE_DEPTH: usize = 32;
+/// How far, in milliseconds, a remote timestamp may pull the local clock ahead of the wall clock.
+pub const CLOCK_AHEAD_MS: u64 = 60_000;

@@ -1,0 +1,1 @@
+//! Self-describing values (under construction).
