@@ -29,6 +29,7 @@ pub mod codec;
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod planted;
 pub mod row;
 pub mod value;
 
