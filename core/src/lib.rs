@@ -28,9 +28,12 @@ pub mod clock;
 pub mod codec;
 pub mod error;
 pub mod id;
+pub mod identity;
 pub mod limits;
 pub mod planted;
 pub mod row;
+pub mod store;
+pub mod tree;
 pub mod value;
 
 pub use clock::{Causality, HybridClock, Lamport, Timestamp, VersionVector};
