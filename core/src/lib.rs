@@ -26,6 +26,7 @@ extern crate std;
 
 pub mod clock;
 pub mod codec;
+pub mod engine;
 pub mod error;
 pub mod id;
 pub mod identity;
