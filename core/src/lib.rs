@@ -24,6 +24,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod boundary;
 pub mod clock;
 pub mod codec;
 pub mod engine;
@@ -33,6 +34,7 @@ pub mod identity;
 pub mod limits;
 pub mod planted;
 pub mod row;
+mod state;
 pub mod store;
 pub mod tree;
 pub mod value;

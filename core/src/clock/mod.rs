@@ -11,4 +11,5 @@ mod version_vector;
 pub use frontier::Frontier;
 pub use hybrid::{HybridClock, Timestamp};
 pub use lamport::Lamport;
+pub(crate) use version_vector::digest_of;
 pub use version_vector::{Causality, VersionVector};

@@ -1,8 +1,6 @@
 //! The engine: the pure state machine of one space on one device.
 
-mod boundary;
-mod overlay;
-
-pub use boundary::{
+pub use crate::boundary::{
     Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Verdict,
 };
+pub use crate::state::{OpenError, ReadError, Reader, Transaction, WriteError};

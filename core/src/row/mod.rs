@@ -17,6 +17,7 @@ pub mod merge;
 mod runs;
 
 pub use access::{DataError, ReadRows, WriteRows};
+pub(crate) use delta::chain_start;
 pub use delta::{Delta, DeltaError, Deps, Put};
 pub use entry::{Entry, Payload};
 pub use key::{Kind, Object, RowKey};

@@ -140,6 +140,15 @@ impl<S: Store> Overlay<S> {
         }
     }
 
+    /// The live entry of a dot, with its row.
+    pub(crate) fn entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
+        let bytes = dot.to_bytes();
+        let Some(value) = self.get(Table::Dots, &bytes)? else { return Ok(None) };
+        let (_, _, key) = decode_dot(&bytes, &value)?;
+        let entry = self.row(&key)?.into_iter().find(|entry| entry.dot == *dot);
+        Ok(entry.map(|entry| (key, entry)))
+    }
+
     /// Visits the rows of an object from element `from` on.
     pub(crate) fn scan_rows(
         &self,
@@ -202,7 +211,7 @@ pub(crate) fn damaged(error: CodecError) -> StoreError {
     StoreError::Damaged(alloc::format!("{error}"))
 }
 
-/// The merge rule over memory and disk. `seen` belongs to the heads, so [`super::space::Space`] wraps this.
+/// The merge rule over memory and disk. `seen` belongs to the heads, so [`super::Space`] wraps this.
 impl<S: Store> Overlay<S> {
     pub(crate) fn live_within(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! The contract:
 //!
-//! * One mutation ([`super::Engine::handle`] or [`super::Engine::write`]), then drain [`super::Engine::poll_output`] to
-//!   `None`, carrying each output out in order. Then ask [`super::Engine::poll_timeout`] when to `Tick`.
+//! * One mutation ([`crate::engine::Engine::handle`] or [`crate::engine::Engine::write`]), then drain [`crate::engine::Engine::poll_output`] to
+//!   `None`, carrying each output out in order. Then ask [`crate::engine::Engine::poll_timeout`] when to `Tick`.
 //! * Remote input never makes an error here: a peer that misbehaves is disconnected with a [`Reason`].
 //! * **Durable before visible.** Nothing in a [`Output::Send`] or [`Output::Publish`] tells anybody about a mutation that
 //!   this replica could still lose: it waits for [`Input::Persisted`].
@@ -78,7 +78,7 @@ pub enum Input {
         /// Whether it is durable.
         result: Result<(), StoreError>,
     },
-    /// The time of [`super::Engine::poll_timeout`] has come.
+    /// The time of [`crate::engine::Engine::poll_timeout`] has come.
     Tick,
 }
 

@@ -1,0 +1,250 @@
+//! The stage and the bulk commit (the clauses (a) to (g) that every one of 400 model runs needed).
+//!
+//! A bulk sync fetches what is live at a peer under a vector V. Its entries are staged on disk as they come, invisible,
+//! so that an interrupted sync is resumed with any peer. At the end one commit changes entries, removals, vector,
+//! frontier and floors together: joining the whole vector with part of the difference is how other engines lost data.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::boundary::Now;
+use crate::clock::{Frontier, VersionVector};
+use crate::codec;
+use crate::error::CodecError;
+use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
+use crate::planted::Rule;
+use crate::row::merge::{self, Snapshot};
+use crate::row::{DotRuns, Entry, RowKey};
+use crate::state::remote::Step;
+use crate::state::{Applied, Head, Received, Space, overlay};
+use crate::store::{Store, StoreError, Table};
+
+/// A replica's head as a bulk ships it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkHead {
+    pub(crate) replica: ReplicaId,
+    pub(crate) seq: u64,
+    pub(crate) chain: Chain,
+    pub(crate) device: DeviceKey,
+    pub(crate) nonce: Nonce,
+    pub(crate) signature: Signature,
+    pub(crate) forked: bool,
+}
+
+impl BulkHead {
+    pub(crate) fn of(replica: ReplicaId, head: &Head) -> Self {
+        let Head { seq, chain, device, nonce, signature, forked, .. } = *head;
+        Self { replica, seq, chain, device, nonce, signature, forked }
+    }
+
+    /// As a head of this store: nothing of it is in the log.
+    pub(crate) fn to_head(&self) -> Head {
+        let Self { seq, chain, device, nonce, signature, forked, .. } = *self;
+        Head { seq, chain, device, nonce, signature, floor: seq, forked }
+    }
+}
+
+/// Everything that a bulk sync has fetched, ready to be committed.
+pub(crate) struct Incoming {
+    /// V, with what vouches for it.
+    pub(crate) heads: Vec<BulkHead>,
+    /// The peer's frontier at V.
+    pub(crate) frontier: Frontier,
+    /// What is live there under V.
+    pub(crate) live: DotRuns,
+    /// Live entries of forked replicas that both sides know, in full: contents may differ under one dot.
+    pub(crate) contested: Vec<(RowKey, Entry)>,
+    /// What the peer applied after V.
+    pub(crate) tail: VecDeque<Received>,
+    /// What was known here when the session began; only a planted fault looks at it.
+    pub(crate) known_at_start: VersionVector,
+}
+
+/// An entry of the stage.
+#[derive(Serialize, Deserialize)]
+struct Staged {
+    key: RowKey,
+    entry: Entry,
+}
+
+impl<S: Store> Space<S> {
+    /// Stages an entry: it becomes durable with the next commit, and visible with the bulk commit.
+    pub(crate) fn stage(&mut self, key: RowKey, entry: Entry) {
+        let dot = entry.dot.to_bytes().to_vec();
+        self.overlay.put(Table::Stage, dot, codec::encode(&Staged { key, entry }));
+    }
+
+    /// The staged entry of a dot.
+    pub(crate) fn staged_entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
+        let value = self.overlay.get(Table::Stage, &dot.to_bytes())?;
+        value.map(|value| decode_staged(dot, &value)).transpose()
+    }
+
+    /// Drops a staged entry.
+    pub(crate) fn unstage(&mut self, dot: &Dot) {
+        self.overlay.delete(Table::Stage, dot.to_bytes().to_vec());
+    }
+
+    /// Commits a bulk sync to memory, to leave with one commit. `false` when something that the peer holds was not
+    /// shipped, or the tail does not fit: nothing was changed, and the stage is kept.
+    pub(crate) fn commit_bulk(&mut self, now: Now, mut incoming: Incoming) -> Result<bool, StoreError> {
+        self.seal()?;
+        let staged = self.read_stage()?;
+        let Some(tail) = self.plan_tail(&incoming).filter(|_| self.is_complete(&incoming, &staged)) else {
+            return Ok(false);
+        };
+        let vv: VersionVector = incoming.heads.iter().map(|head| (head.replica, head.seq)).collect();
+        let mine = self.heads.vector();
+        let theirs = Snapshot {
+            vv: vv.clone(),
+            live: core::mem::take(&mut incoming.live),
+            #[cfg(feature = "planted")]
+            known_at_start: incoming.known_at_start,
+        };
+        let planted = self.planted;
+        for (_, entry) in &staged {
+            self.clock.observe(entry.timestamp(), now.wall_ms);
+        }
+        // (a) and (b): entries in, dead ones out.
+        self.with_rows(|held| merge::join(held, &theirs, staged, planted))?;
+        self.settle_contested(&theirs, incoming.contested)?;
+        // (c): with the vectors from before the join.
+        if planted.keeps(Rule::CFrontier) {
+            self.frontier = self.frontier.join(&mine, &incoming.frontier, &vv);
+        }
+        // (d) and (e).
+        for head in &incoming.heads {
+            self.join_head(head)?;
+        }
+        // (f).
+        if planted.keeps(Rule::FDropStaged) {
+            self.drop_known_from_stage()?;
+        }
+        // (g).
+        if planted.keeps(Rule::GTail)
+            && let Applied::Done(count) = self.carry_out(now, &mut incoming.tail, tail)?
+        {
+            self.stats.tail_deltas += count;
+        }
+        self.stats.bulk_committed += 1;
+        Ok(true)
+    }
+
+    /// How the tail applies on top of the join, if all of it does.
+    fn plan_tail(&self, incoming: &Incoming) -> Option<Vec<Step>> {
+        let ahead = incoming.heads.iter().filter(|head| head.seq > self.heads.seq(&head.replica));
+        let ahead = ahead.map(|head| (head.replica, (head.seq, head.chain))).collect();
+        let plan = self.plan(&incoming.tail, ahead, true).ok()?;
+        (plan.len() == incoming.tail.len()).then_some(plan)
+    }
+
+    /// Whether every dot that is live at the peer and not known here is staged, or killed by the tail.
+    fn is_complete(&self, incoming: &Incoming, staged: &[(RowKey, Entry)]) -> bool {
+        if !self.planted.keeps(Rule::H1OneCommit) || !self.planted.keeps(Rule::AInsertIfSame) {
+            return true;
+        }
+        let unknown = |replica: &ReplicaId, first: u64, last: u64| {
+            last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
+        };
+        let wanted: u64 = incoming
+            .live
+            .iter()
+            .flat_map(|(replica, runs)| runs.iter().map(move |(first, last)| unknown(replica, first, last)))
+            .fold(0, u64::saturating_add);
+        let useful = |entry: &Entry| incoming.live.contains(&entry.dot) && !self.heads.contains(&entry.dot);
+        wanted == staged.iter().filter(|(_, entry)| useful(entry)).count() as u64
+    }
+
+    /// (d) vv := max(vv, V); (e) the log is complete only above what was jumped to.
+    fn join_head(&mut self, theirs: &BulkHead) -> Result<(), StoreError> {
+        if !self.planted.keeps(Rule::DVector) {
+            return Ok(());
+        }
+        let floor = self.heads.get(&theirs.replica).map_or(0, |head| head.floor);
+        let mine = self.heads.get(&theirs.replica).map(|head| (head.seq, head.chain, head.forked));
+        let forked = theirs.forked || mine.is_some_and(|mine| mine.2);
+        // Under one id the longer history names the state, the larger chain among equals: it depends on the set alone.
+        if mine.is_none_or(|(seq, chain, _)| (theirs.seq, theirs.chain) > (seq, chain)) {
+            let mut head = theirs.to_head();
+            let advanced = mine.is_none_or(|mine| theirs.seq > mine.0);
+            if (!advanced || !self.planted.keeps(Rule::EFloors)) && !forked {
+                head.floor = floor;
+            }
+            head.forked = forked;
+            self.heads.0.insert(theirs.replica, head);
+            self.touch_head(theirs.replica);
+        } else if forked && let Some(head) = self.heads.0.get_mut(&theirs.replica) {
+            head.forked = true;
+            head.floor = head.seq;
+            self.touch_head(theirs.replica);
+        }
+        match mine {
+            Some((seq, chain, _)) if seq == theirs.seq && chain != theirs.chain => {
+                self.mark_forked(theirs.replica)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rule F1 for forked dots that both sides hold: the entry with the larger content hash stays, on both sides; the
+    /// other one is kept apart.
+    fn settle_contested(
+        &mut self,
+        theirs: &Snapshot,
+        contested: Vec<(RowKey, Entry)>,
+    ) -> Result<(), StoreError> {
+        for (key, entry) in contested {
+            let Some((mine_key, mine)) = self.overlay.entry(&entry.dot)? else { continue };
+            debug_assert!(theirs.vv.contains(&entry.dot));
+            if mine.hash == entry.hash {
+                continue;
+            }
+            let (loser_key, loser) = if mine.hash < entry.hash {
+                (mine_key.clone(), mine.clone())
+            } else {
+                (key.clone(), entry.clone())
+            };
+            let mut name = loser.dot.to_bytes().to_vec();
+            name.extend_from_slice(&loser.hash.0);
+            self.overlay.put(Table::Forks, name, codec::encode(&Staged { key: loser_key, entry: loser }));
+            if mine.hash < entry.hash {
+                self.overlay.remove_dot(&entry.dot)?;
+                self.overlay.insert_entry(&key, entry)?;
+                self.touched.extend([mine_key, key]);
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_known_from_stage(&mut self) -> Result<(), StoreError> {
+        for dot in self.staged()? {
+            if self.heads.contains(&dot) {
+                self.unstage(&dot);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_stage(&self) -> Result<Vec<(RowKey, Entry)>, StoreError> {
+        let mut staged = Vec::new();
+        let mut failed = None;
+        self.overlay.scan(Table::Stage, &[], &mut |key, value| {
+            let dot = Dot::from_bytes(key).ok_or_else(|| overlay::damaged(CodecError::Malformed));
+            match dot.and_then(|dot| decode_staged(&dot, value)) {
+                Ok(entry) => staged.push(entry),
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed.map_or(Ok(staged), Err)
+    }
+}
+
+fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
+    let staged: Staged = codec::decode(value).map_err(overlay::damaged)?;
+    let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
+    if sound { Ok((staged.key, staged.entry)) } else { Err(overlay::damaged(CodecError::Malformed)) }
+}

@@ -1,0 +1,198 @@
+//! Commits: how memory becomes durable, and what sessions may see.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use crate::boundary::Event;
+use crate::clock::Frontier;
+use crate::codec;
+use crate::id::{Dot, ReplicaId, Root, VectorDigest};
+use crate::row::RowKey;
+use crate::state::head::{LogBounds, Own, meta_key};
+use crate::state::{Head, Heads, Space, decode_dot};
+use crate::store::{Commit, Store, StoreError, Table};
+use crate::tree::{self, ReplicaNode};
+
+/// What the persisted commits amount to: all that other replicas are ever told.
+pub(crate) struct Durable {
+    pub(crate) heads: Heads,
+    pub(crate) frontier: Frontier,
+    pub(crate) log: LogBounds,
+    /// The number of the newest commit; names this state within this run.
+    pub(crate) generation: u64,
+    /// Live roots by replica, of those not touched since they were computed.
+    live: BTreeMap<ReplicaId, [u8; 32]>,
+    state: Option<(VectorDigest, Root)>,
+}
+
+impl Durable {
+    pub(super) fn new(heads: Heads, frontier: Frontier, log: LogBounds) -> Self {
+        Self { heads, frontier, log, generation: 0, live: BTreeMap::new(), state: None }
+    }
+}
+
+/// A commit on its way to the disk.
+pub(super) struct InFlight {
+    id: u64,
+    keys: Vec<(Table, Vec<u8>)>,
+    heads: Vec<(ReplicaId, Head)>,
+    frontier: Frontier,
+    log: LogBounds,
+    touched: Vec<RowKey>,
+    own: Option<ReplicaId>,
+}
+
+impl<S: Store> Space<S> {
+    /// Takes what has gathered as one commit, unless one is in flight or there is nothing.
+    pub(crate) fn take_commit(&mut self) -> Result<Option<Commit>, StoreError> {
+        if self.in_flight.is_some() {
+            return Ok(None);
+        }
+        self.seal()?;
+        if self.is_clean() {
+            return Ok(None);
+        }
+        self.own_changed = false;
+        let changed = core::mem::take(&mut self.changed_heads);
+        let heads: Vec<_> = changed.into_iter().map(|id| (id, self.heads.0[&id].clone())).collect();
+        for (replica, head) in &heads {
+            self.overlay.put(Table::Replicas, replica.as_bytes().to_vec(), codec::encode(head));
+        }
+        let own = Own {
+            lineage: self.lineage,
+            incarnation: self.incarnation,
+            clock: self.clock.last().0,
+            frontier: self.frontier.dots().collect(),
+            log: self.log,
+        };
+        self.overlay.put(Table::Meta, meta_key::OWN.to_vec(), codec::encode(&own));
+        let commit = self.overlay.take_commit();
+        let mut touched = core::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        self.in_flight = Some(InFlight {
+            id: commit.id,
+            keys: commit.changes.iter().map(|(table, key, _)| (*table, key.clone())).collect(),
+            heads,
+            frontier: self.frontier.clone(),
+            log: self.log,
+            touched,
+            own: self.replica(),
+        });
+        Ok(Some(commit))
+    }
+
+    /// Whether a commit is on its way, or something waits for one.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_flight.is_none() && self.pending.is_none() && self.is_clean()
+    }
+
+    fn is_clean(&self) -> bool {
+        !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed
+    }
+
+    /// Whether no commit is on its way.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
+    /// The commit in flight is durable and the store shows it.
+    ///
+    /// # Panics
+    /// When the host reports a commit that is not in flight: its contract is broken and nothing can be trusted.
+    pub(crate) fn persisted(&mut self, id: u64) {
+        let done = self.in_flight.take().expect("the host reports only the commit in flight");
+        assert_eq!(done.id, id, "the host reports the commit in flight");
+        self.durable.generation = id;
+        self.durable.state = None;
+        for (table, key) in &done.keys {
+            if *table == Table::Dots
+                && let Some(dot) = Dot::from_bytes(key)
+            {
+                self.durable.live.remove(&dot.replica);
+            }
+        }
+        let own_seq = |heads: &Heads| done.own.map_or(0, |own| heads.seq(&own));
+        let saved_before = own_seq(&self.durable.heads);
+        for (replica, head) in done.heads {
+            // The shape of a replica's tree depends on its seq.
+            self.durable.live.remove(&replica);
+            self.durable.heads.0.insert(replica, head);
+        }
+        self.durable.frontier = done.frontier;
+        self.durable.log = done.log;
+        self.overlay.persisted(id, done.keys);
+        let saved = own_seq(&self.durable.heads);
+        if let Some(own) = done.own.filter(|_| saved > saved_before) {
+            self.events.push(Event::Saved { dot: Dot::new(own, saved) });
+        }
+        if !done.touched.is_empty() {
+            self.events.push(Event::Changed { rows: done.touched });
+        }
+    }
+
+    /// The commit in flight failed: memory goes back to what is durable. Nobody has heard of what is lost.
+    pub(crate) fn revert(&mut self, error: StoreError) {
+        self.in_flight = None;
+        self.pending = None;
+        self.changed_heads.clear();
+        self.touched.clear();
+        self.overlay.clear();
+        let lost_own = self.replica().filter(|own| self.heads.seq(own) > self.durable.heads.seq(own));
+        self.heads = self.durable.heads.clone();
+        self.frontier = self.durable.frontier.clone();
+        self.log = self.durable.log;
+        // Clock and incarnation stay: a timestamp that was shown is not given again, and a retired id stays retired.
+        self.stats.commits_failed += 1;
+        if let Some(own) = lost_own {
+            let seq = self.durable.heads.seq(&own);
+            let after = (seq > 0).then_some(Dot::new(own, seq));
+            self.events.push(Event::Lost { after, error });
+        }
+    }
+
+    /// The digest of the durable vector and the root of the durable state, computed when asked for.
+    pub(crate) fn durable_state(&mut self) -> Result<(VectorDigest, Root), StoreError> {
+        if let Some(state) = self.durable.state {
+            return Ok(state);
+        }
+        let mut nodes = Vec::with_capacity(self.durable.heads.len());
+        for (replica, head) in self.durable.heads.iter() {
+            let live = match self.durable.live.get(replica) {
+                Some(live) => *live,
+                None => live_root(self.overlay.store(), replica, head.seq)?,
+            };
+            self.durable.live.insert(*replica, live);
+            nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
+        }
+        let state = (self.durable.heads.digest(), tree::root(nodes));
+        self.durable.state = Some(state);
+        Ok(state)
+    }
+
+    /// The root of the durable state.
+    pub(crate) fn durable_root(&mut self) -> Result<Root, StoreError> {
+        Ok(self.durable_state()?.1)
+    }
+
+    /// Which replicas' live roots are cached; for the check that compares them with a fresh computation.
+    pub(crate) fn cached_live_roots(&self) -> BTreeSet<ReplicaId> {
+        self.durable.live.keys().copied().collect()
+    }
+}
+
+/// The tree over one replica's live dots, read from the table of dots.
+pub(super) fn live_root<S: Store>(store: &S, replica: &ReplicaId, seq: u64) -> Result<[u8; 32], StoreError> {
+    let mut dots = Vec::new();
+    let mut failed = None;
+    store.scan(Table::Dots, &Dot::new(*replica, 0).to_bytes(), &mut |key, value| {
+        match decode_dot(key, value) {
+            Ok((dot, _, _)) if dot.replica != *replica => return ControlFlow::Break(()),
+            Ok((dot, hash, _)) => dots.push((dot.seq, hash)),
+            Err(error) => failed = Some(error),
+        }
+        if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    failed.map_or(Ok(tree::live_root(seq, &dots)), Err)
+}

@@ -1,0 +1,141 @@
+//! What is kept for each replica that ever wrote, and for this one.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Timestamp, VersionVector};
+use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, VectorDigest};
+use crate::identity::{Identity, signed_head};
+use crate::row::Deps;
+
+/// The version of the storage format that this code writes.
+pub(crate) const STORE_FORMAT: u32 = 1;
+
+/// Keys of [`crate::store::Table::Meta`].
+pub(crate) mod meta_key {
+    pub(crate) const FORMAT: &[u8] = b"format";
+    pub(crate) const SPACE: &[u8] = b"space";
+    pub(crate) const OWN: &[u8] = b"own";
+}
+
+/// One replica, as far as it is known here: about 200 bytes, kept for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// How many of its dots are known.
+    pub(crate) seq: u64,
+    /// Its chain at `seq`.
+    pub(crate) chain: Chain,
+    /// The device that vouches for it.
+    pub(crate) device: DeviceKey,
+    /// With the device and the space it makes the replica id.
+    pub(crate) nonce: Nonce,
+    /// The device's signature on `chain` at `seq`.
+    pub(crate) signature: Signature,
+    /// The log is complete for it above this seq.
+    pub(crate) floor: u64,
+    /// Two histories were seen under this id: it is retired, and exchanged by bulk only.
+    pub(crate) forked: bool,
+}
+
+impl Head {
+    /// Whether the key, the nonce and the signature vouch for `replica` at this seq and chain.
+    pub(crate) fn is_vouched_for(
+        &self,
+        space: &SpaceId,
+        replica: &ReplicaId,
+        identity: &dyn Identity,
+    ) -> bool {
+        ReplicaId::derive(&self.device, space, &self.nonce) == *replica
+            && identity.verify(
+                &self.device,
+                &signed_head(space, replica, self.seq, &self.chain),
+                &self.signature,
+            )
+    }
+}
+
+/// Every known replica.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heads(pub(crate) BTreeMap<ReplicaId, Head>);
+
+impl Heads {
+    pub(crate) fn get(&self, replica: &ReplicaId) -> Option<&Head> {
+        self.0.get(replica)
+    }
+
+    pub(crate) fn seq(&self, replica: &ReplicaId) -> u64 {
+        self.0.get(replica).map_or(0, |head| head.seq)
+    }
+
+    pub(crate) fn contains(&self, dot: &Dot) -> bool {
+        dot.seq != 0 && dot.seq <= self.seq(&dot.replica)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ReplicaId, &Head)> {
+        self.0.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn vector(&self) -> VersionVector {
+        self.0.iter().map(|(replica, head)| (*replica, head.seq)).collect()
+    }
+
+    pub(crate) fn digest(&self) -> VectorDigest {
+        crate::clock::digest_of(self.0.iter().map(|(replica, head)| (*replica, head.seq)))
+    }
+
+    /// Whether everything that a delta depends on is known. `replay` says that it comes from a log replay, whose
+    /// arrival order proves a digest.
+    pub(crate) fn meets(&self, deps: &Deps, replay: bool) -> bool {
+        match deps {
+            Deps::Dots(dots) => dots.iter().all(|dot| self.contains(dot)),
+            Deps::Digest(digest) => replay || *digest == self.digest(),
+        }
+    }
+}
+
+/// The id that this store writes under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Incarnation {
+    pub(crate) replica: ReplicaId,
+    pub(crate) nonce: Nonce,
+}
+
+/// The store's own state, rewritten with each commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Own {
+    /// Where the store was when this was written.
+    pub(crate) lineage: [u8; 16],
+    /// The id that it writes under; none before the first write, and none after that id was retired.
+    pub(crate) incarnation: Option<Incarnation>,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) clock: u64,
+    /// The maximal dots.
+    pub(crate) frontier: Vec<Dot>,
+    pub(crate) log: LogBounds,
+}
+
+impl Own {
+    pub(crate) const fn clock(&self) -> Timestamp {
+        Timestamp(self.clock)
+    }
+}
+
+/// Which arrival numbers the log holds, and how many bytes of deltas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogBounds {
+    /// The oldest number held, or `next` when none is.
+    pub(crate) first: u64,
+    /// The number of the next delta.
+    pub(crate) next: u64,
+    /// Bytes of the deltas held.
+    pub(crate) bytes: u64,
+}
+
+/// Replicas whose heads changed since the last commit left.
+pub(crate) type ChangedHeads = BTreeSet<ReplicaId>;

@@ -1,0 +1,367 @@
+//! Local reads and writes: what the app sees, at once.
+//!
+//! A transaction replaces or removes whole rows; it kills exactly the dots that are live in them here. Transactions that
+//! wait for the same commit form one delta, so a burst of writes costs one signature and one fsync, and a value that
+//! was overwritten before anybody could see it ships no payload (its dot is burnt). A delta is sealed, and never changes
+//! again, when its commit leaves or when anything from elsewhere is about to be applied: its dependencies are then
+//! exactly what its transactions saw.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::{Bound, ControlFlow};
+
+use thiserror::Error;
+
+use crate::boundary::Now;
+use crate::clock::Timestamp;
+use crate::codec::BoundedVec;
+use crate::id::{Dot, ReplicaId, Signature};
+use crate::identity::signed_head;
+use crate::limits::{DELTA_BYTES, DELTA_DOTS, DELTA_KILL_RUNS, DELTA_PUTS, DEPS};
+use crate::planted::Rule;
+use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
+use crate::state::head::Incarnation;
+use crate::state::{Head, Space};
+use crate::store::{Store, StoreError};
+
+/// A transaction that was not made. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum WriteError {
+    /// The data cannot be written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// It does not fit in one delta.
+    #[error("the transaction is too large: at most {DELTA_PUTS} rows and {DELTA_BYTES} bytes; split it")]
+    TooLarge,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A read that was not made.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ReadError {
+    /// What was asked for cannot exist.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ReadError> for WriteError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Data(error) => Self::Data(error),
+            ReadError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Reads of the state in memory: all own writes, and everything applied.
+pub struct Reader<'a, S> {
+    pub(crate) space: &'a Space<S>,
+}
+
+impl<S: Store> ReadRows for Reader<'_, S> {
+    type Error = ReadError;
+
+    fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, ReadError> {
+        Ok(self.space.overlay.row(key)?)
+    }
+
+    fn scan(
+        &self,
+        object: &Object,
+        from: &[u8],
+        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let from = object.row(from).map_err(DataError::from)?;
+        Ok(self.space.overlay.scan_rows(object, &from, visit)?)
+    }
+}
+
+/// A transaction being written. Its reads see its own writes; nothing else sees them before it ends.
+pub struct Transaction<'a, S> {
+    reader: Reader<'a, S>,
+    own: Incarnation,
+    /// The dot and time that rows written here show to reads within the transaction.
+    provisional: (Dot, Timestamp),
+    staged: BTreeMap<RowKey, Option<Payload>>,
+}
+
+impl<S: Store> Transaction<'_, S> {
+    fn shown(&self, key: &RowKey, payload: &Payload) -> Entry {
+        Entry::new(key, self.provisional.0, self.provisional.1, payload.clone())
+    }
+}
+
+impl<S: Store> ReadRows for Transaction<'_, S> {
+    type Error = WriteError;
+
+    fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, WriteError> {
+        match self.staged.get(key) {
+            Some(Some(payload)) => Ok(alloc::vec![self.shown(key, payload)]),
+            Some(None) => Ok(Vec::new()),
+            None => Ok(self.reader.entries(key)?),
+        }
+    }
+
+    fn scan(
+        &self,
+        object: &Object,
+        from: &[u8],
+        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
+    ) -> Result<(), WriteError> {
+        let first = object.row(from).map_err(DataError::from)?;
+        let in_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
+        let staged = self.staged.range((Bound::Included(&first), Bound::Unbounded));
+        let mut staged = staged.take_while(|(key, _)| in_object(key)).peekable();
+        let mut stopped = false;
+        let show =
+            |key: &RowKey, payload: &Option<Payload>, visit: &mut dyn FnMut(&RowKey, &[Entry]) -> _| {
+                let flow = payload.as_ref().map(|payload| visit(key, &[self.shown(key, payload)]));
+                flow.unwrap_or(ControlFlow::Continue(()))
+            };
+        self.reader.scan(object, from, &mut |key, entries| {
+            while let Some((mine, payload)) = staged.next_if(|(mine, _)| *mine <= key) {
+                let flow = show(mine, payload, visit);
+                stopped = flow.is_break();
+                if stopped || mine == key {
+                    return flow;
+                }
+            }
+            let flow = visit(key, entries);
+            stopped = flow.is_break();
+            flow
+        })?;
+        while !stopped && let Some((mine, payload)) = staged.next() {
+            stopped = show(mine, payload, visit).is_break();
+        }
+        Ok(())
+    }
+}
+
+impl<S: Store> WriteRows for Transaction<'_, S> {
+    fn author(&self) -> ReplicaId {
+        self.own.replica
+    }
+
+    fn put(&mut self, key: RowKey, payload: Payload) -> Result<(), WriteError> {
+        self.staged.insert(key, Some(payload));
+        Ok(())
+    }
+
+    fn remove(&mut self, key: RowKey) -> Result<(), WriteError> {
+        self.staged.insert(key, None);
+        Ok(())
+    }
+}
+
+/// Own transactions that wait for a commit: one delta in the making. Its effects are in memory already.
+pub(super) struct Pending {
+    first: u64,
+    timestamp: Timestamp,
+    /// By offset.
+    puts: BTreeMap<u32, (RowKey, Payload)>,
+    kills: DotRuns,
+    /// At least the canonical bytes of puts and kills.
+    bytes: usize,
+}
+
+/// What one row of a transaction does: what dies, and what takes its place.
+struct RowChange {
+    key: RowKey,
+    live: Vec<Entry>,
+    payload: Option<Payload>,
+}
+
+impl RowChange {
+    /// An upper bound on its canonical bytes: varints of ten bytes, and a run with a replica id for each kill.
+    fn size(&self) -> usize {
+        let put = self.payload.as_ref().map_or(0, |payload| self.key.as_bytes().len() + payload.len() + 30);
+        put + self.live.len() * 40
+    }
+}
+
+/// Room for the fields of a delta other than puts and kills.
+const DELTA_FIELDS: usize = 1024;
+
+impl<S: Store> Space<S> {
+    /// Runs a transaction and applies it to memory. `None` when it changed nothing.
+    pub(crate) fn transact<T, E: From<WriteError>>(
+        &mut self,
+        now: Now,
+        write: impl FnOnce(&mut Transaction<'_, S>) -> Result<T, E>,
+    ) -> Result<(T, Option<Dot>), E> {
+        let own = self.incarnation.unwrap_or_else(|| self.mint());
+        let shown = Dot::new(own.replica, self.heads.seq(&own.replica) + 1);
+        let provisional = (shown, Timestamp(self.clock.last().0.saturating_add(1)));
+        let reader = Reader { space: self };
+        let mut transaction = Transaction { reader, own, provisional, staged: BTreeMap::new() };
+        let result = write(&mut transaction)?;
+        let staged = transaction.staged;
+        let dot = self.apply_local(now, own, staged).map_err(E::from)?;
+        Ok((result, dot))
+    }
+
+    fn apply_local(
+        &mut self,
+        now: Now,
+        own: Incarnation,
+        staged: BTreeMap<RowKey, Option<Payload>>,
+    ) -> Result<Option<Dot>, WriteError> {
+        let mut changes = Vec::with_capacity(staged.len());
+        for (key, payload) in staged {
+            let live = self.overlay.row(&key)?;
+            if payload.is_some() || !live.is_empty() {
+                changes.push(RowChange { key, live, payload });
+            }
+        }
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        self.make_room(own, &changes)?;
+        self.incarnation = Some(own);
+        let first = self.open_pending(now, own);
+        let puts = changes.iter().filter(|change| change.payload.is_some()).count() as u64;
+        if puts == 0 && !self.planted.keeps(Rule::H4RemovalBurns) {
+            for entry in changes.iter().flat_map(|change| &change.live) {
+                self.overlay.remove_dot(&entry.dot)?;
+            }
+            return Ok(Some(Dot::new(own.replica, first - 1)));
+        }
+        let mut seq = first;
+        for change in changes {
+            if self.apply_change(own, seq, change)? {
+                seq += 1;
+            }
+        }
+        // A transaction without puts burns a dot all the same.
+        let last = Dot::new(own.replica, (seq - 1).max(first));
+        self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun").seq =
+            last.seq;
+        self.touch_head(own.replica);
+        self.stats.writes += 1;
+        Ok(Some(last))
+    }
+
+    /// Refuses a transaction that fits in no delta; seals the pending one when they do not fit together.
+    fn make_room(&mut self, own: Incarnation, changes: &[RowChange]) -> Result<(), WriteError> {
+        let size: usize = changes.iter().map(RowChange::size).sum();
+        let kills: usize = changes.iter().map(|change| change.live.len()).sum();
+        let too_large = |puts: usize, kills: usize, bytes: usize, dots: u64| {
+            puts > DELTA_PUTS
+                || kills > DELTA_KILL_RUNS
+                || bytes > DELTA_BYTES - DELTA_FIELDS
+                || dots > DELTA_DOTS
+        };
+        let dots = changes.len() as u64;
+        if too_large(changes.len(), kills, size, dots) {
+            return Err(WriteError::TooLarge);
+        }
+        let full = self.pending.as_ref().is_some_and(|pending| {
+            let burnt = self.heads.seq(&own.replica) + 1 - pending.first;
+            let runs = pending.kills.run_count();
+            too_large(pending.puts.len() + changes.len(), runs + kills, pending.bytes + size, burnt + dots)
+        });
+        if full {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Begins a delta unless one is pending; returns the seq of the next own dot.
+    fn open_pending(&mut self, now: Now, own: Incarnation) -> u64 {
+        let device = self.identity.device();
+        let space = self.id;
+        let head = self.heads.0.entry(own.replica).or_insert_with(|| Head {
+            seq: 0,
+            chain: crate::row::chain_start(&space, &own.replica),
+            device,
+            nonce: own.nonce,
+            signature: Signature([0; 64]),
+            floor: 0,
+            forked: false,
+        });
+        let first = head.seq + 1;
+        if self.pending.is_none() {
+            let timestamp = self.clock.tick(now.wall_ms);
+            let (puts, kills) = Default::default();
+            self.pending = Some(Pending { first, timestamp, puts, kills, bytes: 0 });
+        }
+        first
+    }
+
+    /// Applies one row to memory and to the pending delta; says whether it put something at `seq`.
+    fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> Result<bool, StoreError> {
+        let pending = self.pending.as_mut().expect("a delta is pending");
+        pending.bytes += change.size();
+        for entry in &change.live {
+            self.overlay.remove_dot(&entry.dot)?;
+            // A put of this same delta never leaves this replica; its dot is burnt.
+            if entry.dot.replica == own.replica && entry.dot.seq >= pending.first {
+                pending.puts.remove(&offset(pending.first, entry.dot.seq));
+            } else {
+                pending.kills.insert(entry.dot);
+            }
+        }
+        self.touched.push(change.key.clone());
+        let Some(payload) = change.payload else { return Ok(false) };
+        let entry = Entry::new(&change.key, Dot::new(own.replica, seq), pending.timestamp, payload.clone());
+        self.overlay.insert_entry(&change.key, entry)?;
+        pending.puts.insert(offset(pending.first, seq), (change.key, payload));
+        Ok(true)
+    }
+
+    /// Ends the pending delta: chains, signs and logs it.
+    pub(super) fn seal(&mut self) -> Result<(), StoreError> {
+        match self.incarnation {
+            Some(own) => self.seal_under(own),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn seal_under(&mut self, own: Incarnation) -> Result<(), StoreError> {
+        let Some(pending) = self.pending.take() else { return Ok(()) };
+        let last_seq = self.heads.seq(&own.replica);
+        // A delta whose transactions all turned out to burn nothing is none; only a planted fault gets here.
+        if last_seq < pending.first {
+            return Ok(());
+        }
+        let deps = self.deps(own.replica, pending.first);
+        let first = Dot::new(own.replica, pending.first);
+        let puts = pending.puts.into_iter().map(|(offset, (key, payload))| Put { offset, key, payload });
+        let len = last_seq - pending.first + 1;
+        let delta = Delta::new(first, len, pending.timestamp, deps, puts.collect(), pending.kills)
+            .expect("a pending delta was kept within its limits");
+        let bytes = delta.encode();
+        assert!(bytes.len() <= DELTA_BYTES, "a pending delta was kept within its limits");
+        let head = self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun");
+        head.chain = delta.chain(&self.id, &head.chain, &bytes);
+        head.signature = self.identity.sign(&signed_head(&self.id, &own.replica, last_seq, &head.chain));
+        let signature = head.signature;
+        self.frontier.advance(delta.last(), pending.first - 1, &[], true);
+        self.stats.deltas_written += 1;
+        self.touch_head(own.replica);
+        self.append_log(bytes, Some(signature))
+    }
+
+    /// What a delta beginning at `first` depends on: everything known here, as the other replicas' maximal dots. Its
+    /// author's own past needs no mention.
+    fn deps(&self, own: ReplicaId, first: u64) -> Deps {
+        let dots: Vec<Dot> = self.frontier.dots().filter(|dot| dot.replica != own).collect();
+        if dots.len() <= DEPS {
+            return Deps::Dots(BoundedVec::new(dots).expect("not over the bound"));
+        }
+        let before = |(replica, head): (&ReplicaId, &Head)| {
+            let seq = if *replica == own { first - 1 } else { head.seq };
+            (seq > 0).then_some((*replica, seq))
+        };
+        Deps::Digest(crate::clock::digest_of(self.heads.iter().filter_map(before)))
+    }
+}
+
+fn offset(first: u64, seq: u64) -> u32 {
+    u32::try_from(seq - first).expect("a delta burns fewer than 2^32 dots")
+}

@@ -1,0 +1,128 @@
+//! The log: recent deltas in arrival order, bounded.
+//!
+//! Arrival order is a causal order, so a replay can be applied as it comes. Dropping the oldest delta of a replica raises
+//! its floor: above the floors the log is complete, and a peer whose vector reaches every floor can be served from it
+//! exactly. Stored signatures vouch for the chain up to their delta; the newest delta of each replica always has one.
+
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::VersionVector;
+use crate::codec;
+use crate::error::CodecError;
+use crate::id::Signature;
+use crate::row::Delta;
+use crate::state::{Space, overlay};
+use crate::store::{Store, StoreError, Table};
+
+/// A stored delta.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    signature: Option<Signature>,
+    delta: Vec<u8>,
+}
+
+/// A delta of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogRecord {
+    /// Its arrival number.
+    pub(crate) arrival: u64,
+    pub(crate) delta: Delta,
+    /// Its author's signature on the chain after it, if one is known.
+    pub(crate) signature: Option<Signature>,
+    /// Bytes of the delta.
+    pub(crate) size: usize,
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Result<LogRecord, StoreError> {
+    let arrival = key.try_into().map(u64::from_be_bytes);
+    let stored = codec::decode::<Stored>(value);
+    let (Ok(arrival), Ok(stored)) = (arrival, stored) else {
+        return Err(overlay::damaged(CodecError::Malformed));
+    };
+    let delta = Delta::decode(&stored.delta).map_err(|_| overlay::damaged(CodecError::Malformed))?;
+    Ok(LogRecord { arrival, delta, signature: stored.signature, size: stored.delta.len() })
+}
+
+impl<S: Store> Space<S> {
+    /// Appends a delta, then drops the oldest ones beyond the bound.
+    pub(super) fn append_log(
+        &mut self,
+        delta: Vec<u8>,
+        signature: Option<Signature>,
+    ) -> Result<(), StoreError> {
+        let size = delta.len() as u64;
+        let arrival = self.log.next.to_be_bytes().to_vec();
+        self.overlay.put(Table::Log, arrival, codec::encode(&Stored { signature, delta }));
+        self.log.next += 1;
+        self.log.bytes += size;
+        while self.log.bytes > self.log_limit {
+            let key = self.log.first.to_be_bytes();
+            let value = self.overlay.get(Table::Log, &key)?;
+            let oldest = decode(&key, &value.ok_or_else(|| overlay::damaged(CodecError::Malformed))?)?;
+            self.overlay.delete(Table::Log, key.to_vec());
+            self.log.first += 1;
+            self.log.bytes -= oldest.size as u64;
+            let replica = oldest.delta.replica;
+            if let Some(head) = self.heads.0.get_mut(&replica) {
+                head.floor = head.floor.max(oldest.delta.last_seq());
+            }
+            self.touch_head(replica);
+        }
+        Ok(())
+    }
+
+    /// Visits durable deltas from arrival number `from` on.
+    pub(crate) fn read_log(
+        &self,
+        from: u64,
+        visit: &mut dyn FnMut(LogRecord) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        self.overlay.store().scan(
+            Table::Log,
+            &from.to_be_bytes(),
+            &mut |key, value| match decode(key, value) {
+                Ok(record) => visit(record),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether the durable log holds everything that somebody at `peer` lacks.
+    pub(crate) fn log_covers(&self, peer: &VersionVector) -> bool {
+        self.durable.heads.iter().all(|(replica, head)| head.floor <= peer.seq(replica))
+    }
+
+    /// The arrival number of the first durable delta that somebody at `peer` lacks, given that the log covers it. Costs
+    /// what lies behind it: the log is read from its end.
+    pub(crate) fn log_start(&self, peer: &VersionVector) -> Result<u64, StoreError> {
+        let lacking = |(replica, head): (_, &super::Head)| head.seq.saturating_sub(peer.seq(replica));
+        let mut missing: u64 = self.durable.heads.iter().map(lacking).sum();
+        let mut start = self.durable.log.next;
+        if missing == 0 {
+            return Ok(start);
+        }
+        let mut failed = None;
+        self.overlay.store().scan_back(Table::Log, &start.to_be_bytes(), &mut |key, value| {
+            match decode(key, value) {
+                Ok(record) => {
+                    let known = peer.seq(&record.delta.replica).max(record.delta.first_seq - 1);
+                    if record.delta.last_seq() > known {
+                        start = record.arrival;
+                        missing = missing.saturating_sub(record.delta.last_seq() - known);
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+            if missing == 0 || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed.map_or(Ok(start), Err)
+    }
+}

@@ -1,0 +1,249 @@
+//! The state of one space on one device: memory over a store.
+//!
+//! *Memory* is what local reads and writes see: every transaction at once, and every remote delta as it is applied.
+//! *Durable* is what sessions see: exactly the persisted commits. Between the two lies the [`overlay`], and at most one
+//! commit in flight. Vector, frontier, clock and log bounds exist twice for the same reason.
+
+mod bulk;
+mod commit;
+mod head;
+mod local;
+mod log;
+mod overlay;
+mod remote;
+mod verify;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+use crate::boundary::{Config, Event, Stats};
+use crate::clock::{Frontier, HybridClock, Timestamp};
+use crate::codec;
+use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
+use crate::identity::Identity;
+use crate::planted::{Planted, Rule};
+use crate::row::RowKey;
+use crate::store::{Store, StoreError, Table};
+
+pub(crate) use bulk::{BulkHead, Incoming};
+pub(crate) use commit::Durable;
+pub(crate) use head::{Head, Heads};
+pub use local::{ReadError, Reader, Transaction, WriteError};
+pub(crate) use log::LogRecord;
+pub(crate) use overlay::{Overlay, decode_dot};
+pub(crate) use remote::{Applied, Received};
+
+use commit::InFlight;
+use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+use local::Pending;
+
+/// A store that cannot be opened. Nothing in it was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// Written by a later version of rejoin.
+    #[error("the store has format {found}, this version reads up to {known}: update rejoin to open it")]
+    Newer {
+        /// Its format.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
+    /// The store holds another space.
+    #[error("the store holds another space ({found}): check the path")]
+    OtherSpace {
+        /// The space that it holds.
+        found: SpaceId,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Random bytes from the seed that the host gave, as BLAKE3(seed, counter): deterministic for the simulator.
+pub(crate) struct Entropy {
+    seed: [u8; 32],
+    drawn: u64,
+}
+
+impl Entropy {
+    pub(crate) fn draw<const N: usize>(&mut self) -> [u8; N] {
+        self.drawn += 1;
+        cut(&hash(domain::ENTROPY, &[&self.seed, &self.drawn.to_le_bytes()]))
+    }
+
+    /// A number below `bound`, evenly enough for jitter.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        u64::from_le_bytes(self.draw()) % bound.max(1)
+    }
+}
+
+/// One space: see the module page.
+pub(crate) struct Space<S> {
+    pub(crate) id: SpaceId,
+    pub(crate) identity: Box<dyn Identity>,
+    pub(crate) planted: Planted,
+    pub(crate) entropy: Entropy,
+    pub(crate) stats: Stats,
+    /// Events that wait to be told.
+    pub(crate) events: Vec<Event>,
+    pub(crate) overlay: Overlay<S>,
+    pub(crate) heads: Heads,
+    pub(crate) frontier: Frontier,
+    pub(crate) durable: Durable,
+    clock: HybridClock,
+    incarnation: Option<Incarnation>,
+    lineage: [u8; 16],
+    log: LogBounds,
+    log_limit: u64,
+    /// Own transactions that wait for a commit, as one delta.
+    pending: Option<Pending>,
+    changed_heads: ChangedHeads,
+    /// The own state must be written although no head changed.
+    own_changed: bool,
+    touched: Vec<RowKey>,
+    in_flight: Option<InFlight>,
+}
+
+impl<S: Store> Space<S> {
+    /// Opens a store, empty or not.
+    pub(crate) fn open(
+        config: &Config,
+        identity: Box<dyn Identity>,
+        store: S,
+        seed: [u8; 32],
+    ) -> Result<Self, OpenError> {
+        let fresh = check_format(config, &store)?;
+        let own = read_own(&store)?;
+        let heads = read_heads(&store)?;
+        let frontier = Frontier::from_dots(own.as_ref().map(|own| own.frontier.clone()).unwrap_or_default());
+        let log = own.as_ref().map_or_else(LogBounds::default, |own| own.log);
+        let mut space = Self {
+            id: config.space,
+            identity,
+            planted: config.planted,
+            entropy: Entropy { seed, drawn: 0 },
+            stats: Stats::default(),
+            events: Vec::new(),
+            overlay: Overlay::new(store),
+            durable: Durable::new(heads.clone(), frontier.clone(), log),
+            heads,
+            frontier,
+            clock: HybridClock::new(own.as_ref().map_or(Timestamp::default(), Own::clock)),
+            incarnation: own.as_ref().and_then(|own| own.incarnation),
+            lineage: config.lineage,
+            log,
+            log_limit: config.log_bytes,
+            pending: None,
+            changed_heads: ChangedHeads::new(),
+            own_changed: false,
+            touched: Vec::new(),
+            in_flight: None,
+        };
+        if fresh {
+            space.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
+            space.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), space.id.0.to_vec());
+        }
+        // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
+        if own.is_some_and(|own| own.lineage != config.lineage)
+            && config.planted.keeps(Rule::H6NewIncarnation)
+        {
+            space.retire()?;
+        }
+        Ok(space)
+    }
+
+    /// The id that this store writes under, if it has one.
+    pub(crate) fn replica(&self) -> Option<ReplicaId> {
+        self.incarnation.map(|own| own.replica)
+    }
+
+    /// Gives up the own id; the next write mints another. Its dots are pulled like a stranger's.
+    pub(crate) fn retire(&mut self) -> Result<(), StoreError> {
+        if let Some(own) = self.incarnation.take() {
+            self.seal_under(own)?;
+            self.own_changed = true;
+            self.stats.incarnations += 1;
+            self.events.push(Event::NewIncarnation { old: own.replica });
+        }
+        Ok(())
+    }
+
+    /// Two histories under one id: exchange it by bulk only from now on, and never write under it again.
+    pub(crate) fn mark_forked(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
+        if self.replica() == Some(replica) {
+            self.retire()?;
+        }
+        if let Some(head) = self.heads.0.get_mut(&replica)
+            && !head.forked
+        {
+            head.forked = true;
+            head.floor = head.seq;
+            self.changed_heads.insert(replica);
+            self.stats.forks += 1;
+            self.events.push(Event::Fork { replica });
+        }
+        Ok(())
+    }
+
+    /// Marks a head as changed, to be written with the next commit.
+    fn touch_head(&mut self, replica: ReplicaId) {
+        self.changed_heads.insert(replica);
+    }
+
+    fn mint(&mut self) -> Incarnation {
+        let nonce = Nonce(self.entropy.draw());
+        Incarnation { replica: ReplicaId::derive(&self.identity.device(), &self.id, &nonce), nonce }
+    }
+
+    /// Every dot in the stage, in memory.
+    pub(crate) fn staged(&self) -> Result<Vec<Dot>, StoreError> {
+        let mut dots = Vec::new();
+        self.overlay.scan(Table::Stage, &[], &mut |key, _| {
+            dots.extend(Dot::from_bytes(key));
+            core::ops::ControlFlow::Continue(())
+        })?;
+        Ok(dots)
+    }
+}
+
+/// Checks format and space; says whether the store is empty.
+fn check_format<S: Store>(config: &Config, store: &S) -> Result<bool, OpenError> {
+    let Some(format) = store.get(Table::Meta, meta_key::FORMAT)? else { return Ok(true) };
+    let found: u32 = codec::decode(&format).map_err(overlay::damaged)?;
+    if found > STORE_FORMAT {
+        return Err(OpenError::Newer { found, known: STORE_FORMAT });
+    }
+    let space = store.get(Table::Meta, meta_key::SPACE)?.unwrap_or_default();
+    let space: [u8; 32] =
+        space.try_into().map_err(|_| overlay::damaged(crate::error::CodecError::Malformed))?;
+    if SpaceId(space) != config.space {
+        return Err(OpenError::OtherSpace { found: SpaceId(space) });
+    }
+    Ok(false)
+}
+
+fn read_own<S: Store>(store: &S) -> Result<Option<Own>, StoreError> {
+    let own = store.get(Table::Meta, meta_key::OWN)?;
+    own.map(|bytes| codec::decode(&bytes).map_err(overlay::damaged)).transpose()
+}
+
+fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
+    let mut heads = Heads::default();
+    let mut failed = None;
+    store.scan(Table::Replicas, &[], &mut |key, value| match (
+        <[u8; 16]>::try_from(key),
+        codec::decode::<Head>(value),
+    ) {
+        (Ok(replica), Ok(head)) => {
+            heads.0.insert(ReplicaId::from_bytes(replica), head);
+            core::ops::ControlFlow::Continue(())
+        }
+        _ => {
+            failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
+            core::ops::ControlFlow::Break(())
+        }
+    })?;
+    failed.map_or(Ok(heads), Err)
+}

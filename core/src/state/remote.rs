@@ -1,0 +1,257 @@
+//! Deltas from elsewhere: verified in runs, applied whole or not at all.
+//!
+//! A run is a stretch of one replica's chain. Its newest signature vouches for all of it, so nothing of a run is applied
+//! beyond a verified signature: the vector never rests on an unsigned link. Deltas of several replicas arrive
+//! interleaved, in an order that respects causality; the longest prefix that ends at signatures only is applied, and the
+//! rest waits for more.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::boundary::{Event, Now};
+use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
+use crate::identity::signed_head;
+use crate::planted::Rule;
+use crate::row::merge;
+use crate::row::{Delta, RowKey};
+use crate::state::overlay::Held;
+use crate::state::{Head, Space};
+use crate::store::{Store, StoreError};
+
+/// A delta from elsewhere, linked to the chain of its author.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) delta: Delta,
+    /// Its canonical bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// The author's chain before and after it.
+    pub(crate) previous: Chain,
+    pub(crate) chain: Chain,
+    /// The author's signature on `chain`, if this is where a signature stands.
+    pub(crate) signature: Option<Signature>,
+    /// The author's key and nonce, already checked against its id; or as known here.
+    pub(crate) device: DeviceKey,
+    pub(crate) nonce: Nonce,
+}
+
+/// What became of received deltas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// So many were applied (known ones do not count). What is left waits for a signature.
+    Done(u64),
+    /// Something before the first of them is not known here; nothing was applied.
+    Missing,
+    /// They continue another history of this replica than the one known here; nothing was applied.
+    Fork(ReplicaId),
+    /// A signature does not hold; nothing was applied.
+    Invalid,
+}
+
+/// How a delta relates to a state.
+enum Fit {
+    Known,
+    Next,
+    Missing,
+    Fork,
+}
+
+/// What a plan does with a delta.
+pub(super) enum Step {
+    /// It is known.
+    Pass,
+    /// Rule H5 is left out: count it without applying it.
+    Skip,
+    Apply,
+}
+
+/// Heads as they would be after the deltas looked at so far.
+pub(super) type Ahead = BTreeMap<ReplicaId, (u64, Chain)>;
+
+impl<S: Store> Space<S> {
+    /// Applies as much of `queue` as signatures vouch for, all of it or nothing. `replay` says that the order is that of
+    /// a log.
+    pub(crate) fn apply_received(
+        &mut self,
+        now: Now,
+        queue: &mut VecDeque<Received>,
+        replay: bool,
+    ) -> Result<Applied, StoreError> {
+        match self.plan(queue, Ahead::new(), replay) {
+            Ok(plan) => self.carry_out(now, queue, plan),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    /// What to do with each delta of the vouched prefix of `queue`, in a state whose heads are those here or, where
+    /// given, those in `ahead`.
+    pub(super) fn plan(
+        &self,
+        queue: &VecDeque<Received>,
+        mut ahead: Ahead,
+        replay: bool,
+    ) -> Result<Vec<Step>, Applied> {
+        let ready = vouched_prefix(queue);
+        if !self.signatures_hold(queue.range(..ready)) {
+            return Err(Applied::Invalid);
+        }
+        let mut plan = Vec::with_capacity(ready);
+        for received in queue.range(..ready) {
+            plan.push(match self.fit(received, &ahead, replay) {
+                Fit::Known => Step::Pass,
+                Fit::Fork => return Err(Applied::Fork(received.delta.replica)),
+                Fit::Missing if self.planted.keeps(Rule::H5NoSkips) => return Err(Applied::Missing),
+                Fit::Missing => Step::Skip,
+                Fit::Next => {
+                    ahead.insert(received.delta.replica, (received.delta.last_seq(), received.chain));
+                    Step::Apply
+                }
+            });
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        now: Now,
+        queue: &mut VecDeque<Received>,
+        plan: Vec<Step>,
+    ) -> Result<Applied, StoreError> {
+        let mut count = 0;
+        for (step, received) in plan.into_iter().map_while(|step| Some((step, queue.pop_front()?))) {
+            match step {
+                Step::Pass => {}
+                Step::Skip => self.skip(&received),
+                Step::Apply => {
+                    self.apply_one(now, received)?;
+                    count += 1;
+                }
+            }
+        }
+        Ok(Applied::Done(count))
+    }
+
+    /// Whether the last signature of each replica in a prefix holds; it vouches for all before it.
+    fn signatures_hold<'a>(&self, prefix: impl DoubleEndedIterator<Item = &'a Received>) -> bool {
+        let mut checked: Vec<ReplicaId> = Vec::new();
+        prefix.rev().all(|received| {
+            let replica = received.delta.replica;
+            if checked.contains(&replica) {
+                return true;
+            }
+            checked.push(replica);
+            // Nothing beyond what is known here needs vouching for.
+            if received.delta.last_seq() <= self.heads.seq(&replica) {
+                return true;
+            }
+            let head = signed_head(&self.id, &replica, received.delta.last_seq(), &received.chain);
+            received.signature.is_some_and(|sig| self.identity.verify(&received.device, &head, &sig))
+        })
+    }
+
+    fn fit(&self, received: &Received, ahead: &Ahead, replay: bool) -> Fit {
+        let delta = &received.delta;
+        let known =
+            |replica: &ReplicaId| ahead.get(replica).map_or_else(|| self.heads.seq(replica), |at| at.0);
+        let seq = known(&delta.replica);
+        if delta.last_seq() <= seq {
+            let here = ahead.get(&delta.replica).map(|at| at.1);
+            let here = here.or_else(|| self.heads.get(&delta.replica).map(|head| head.chain));
+            let same = delta.last_seq() < seq || here == Some(received.chain);
+            return if same { Fit::Known } else { Fit::Fork };
+        }
+        if !self.planted.keeps(Rule::H3NoGaps) {
+            return Fit::Next;
+        }
+        if delta.first_seq != seq + 1 {
+            // Part of it is known and part is not: no honest history of this replica has such a delta.
+            return if delta.first_seq <= seq { Fit::Fork } else { Fit::Missing };
+        }
+        let chain = ahead.get(&delta.replica).map(|at| at.1);
+        let chain = chain.or_else(|| self.heads.get(&delta.replica).map(|head| head.chain));
+        if chain.is_some_and(|chain| chain != received.previous) {
+            return Fit::Fork;
+        }
+        let deps = delta.deps.dots().iter().all(|dot| dot.seq <= known(&dot.replica));
+        let digest = !delta.deps.dots().is_empty() || self.heads.meets(&delta.deps, replay);
+        let kills = delta.kills.iter().all(|(replica, runs)| runs.last().unwrap_or(0) <= known(replica));
+        if deps && digest && kills { Fit::Next } else { Fit::Missing }
+    }
+
+    fn apply_one(&mut self, now: Now, received: Received) -> Result<(), StoreError> {
+        // Own pending transactions did not see this.
+        self.seal()?;
+        let Received { delta, bytes, chain, signature, device, nonce, .. } = received;
+        let replica = delta.replica;
+        self.with_rows(|held| merge::apply(held, &delta))?;
+        let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
+        self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
+        if self.clock.observe(delta.timestamp(), now.wall_ms) {
+            self.stats.clock_suspects += 1;
+            self.events.push(Event::ClockSuspect { replica });
+        }
+        let head = self.heads.0.entry(replica).or_insert_with(|| Head {
+            seq: 0,
+            chain,
+            device,
+            nonce,
+            signature: Signature([0; 64]),
+            floor: 0,
+            forked: false,
+        });
+        head.seq = delta.last_seq();
+        head.chain = chain;
+        if let Some(signature) = signature {
+            head.signature = signature;
+        }
+        if head.forked {
+            head.floor = head.seq;
+        }
+        self.touch_head(replica);
+        self.append_log(bytes, signature)
+    }
+
+    /// What rule H5 forbids: counts a delta as received without applying it.
+    fn skip(&mut self, received: &Received) {
+        if let Some(head) = self.heads.0.get_mut(&received.delta.replica) {
+            head.seq = head.seq.max(received.delta.last_seq());
+            head.chain = received.chain;
+            head.signature = received.signature.unwrap_or(head.signature);
+            self.touch_head(received.delta.replica);
+        }
+    }
+
+    /// Runs the merge rule over memory, keeping note of the rows that it changed.
+    pub(super) fn with_rows<T>(
+        &mut self,
+        rule: impl FnOnce(&mut Held<'_, S>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut touched: Vec<RowKey> = Vec::new();
+        let heads = &self.heads;
+        let seen = |dot: &Dot| heads.contains(dot);
+        let result = rule(&mut Held { overlay: &mut self.overlay, seen: &seen, touched: &mut touched })?;
+        for key in &touched {
+            if self.overlay.row(key)?.len() > 1 {
+                self.stats.concurrent_rows += 1;
+            }
+        }
+        self.touched.append(&mut touched);
+        Ok(result)
+    }
+}
+
+/// The length of the longest prefix in which the last delta of every replica carries a signature.
+fn vouched_prefix(queue: &VecDeque<Received>) -> usize {
+    let mut unsigned: Vec<ReplicaId> = Vec::new();
+    let mut ready = 0;
+    for (index, received) in queue.iter().enumerate() {
+        let replica = received.delta.replica;
+        unsigned.retain(|other| *other != replica);
+        if received.signature.is_none() {
+            unsigned.push(replica);
+        }
+        if unsigned.is_empty() {
+            ready = index + 1;
+        }
+    }
+    ready
+}

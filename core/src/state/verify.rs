@@ -1,0 +1,89 @@
+//! Recomputes everything that a store says about itself.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use core::ops::ControlFlow;
+
+use crate::id::{ContentHash, Dot, ReplicaId};
+use crate::row::RowKey;
+use crate::state::commit::live_root;
+use crate::state::overlay::{self, decode_dot};
+use crate::state::{Space, read_heads};
+use crate::store::{Store, Table};
+use crate::tree::{self, ReplicaNode};
+
+impl<S: Store> Space<S> {
+    /// Compares memory, tables and hashes with each other; the first contradiction, in words. Reads the whole store.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        let fail = |what: &str, error: crate::store::StoreError| format!("{what}: {error}");
+        let mut by_dot: BTreeMap<Dot, (ContentHash, RowKey)> = BTreeMap::new();
+        let mut wrong = None;
+        let rows = self.overlay.scan(Table::Rows, &[], &mut |key, value| {
+            match overlay::decode_row(key, value) {
+                Ok((key, entries)) => {
+                    for entry in entries {
+                        by_dot.insert(entry.dot, (entry.hash, key.clone()));
+                    }
+                    return ControlFlow::Continue(());
+                }
+                Err(error) => wrong = Some(format!("a row does not read back: {error}")),
+            }
+            ControlFlow::Break(())
+        });
+        rows.map_err(|error| fail("rows", error))?;
+        let mut indexed = 0_usize;
+        let dots = self.overlay.scan(Table::Dots, &[], &mut |key, value| {
+            indexed += 1;
+            match decode_dot(key, value) {
+                Ok((dot, hash, row)) if by_dot.get(&dot) == Some(&(hash, row.clone())) => {
+                    if !self.heads.contains(&dot) {
+                        wrong = Some(format!("{dot:?} is live and the vector does not cover it"));
+                    }
+                }
+                Ok((dot, ..)) => wrong = Some(format!("{dot:?} is indexed and no row holds it so")),
+                Err(error) => wrong = Some(format!("the index of dots: {error}")),
+            }
+            if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        dots.map_err(|error| fail("dots", error))?;
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        if indexed != by_dot.len() {
+            return Err(format!("{indexed} dots are indexed, {} are live in rows", by_dot.len()));
+        }
+        for dot in self.staged().map_err(|error| fail("stage", error))? {
+            if self.heads.contains(&dot) {
+                return Err(format!("{dot:?} is staged although the vector covers it"));
+            }
+        }
+        self.check_heads()
+    }
+
+    /// The durable heads as stored, vouched for, and the root as recomputed.
+    fn check_heads(&mut self) -> Result<(), String> {
+        let stored = read_heads(self.overlay.store()).map_err(|error| format!("replicas: {error}"))?;
+        if stored.0 != self.durable.heads.0 {
+            return Err("the stored heads differ from those in memory".into());
+        }
+        let root = self.durable_root().map_err(|error| format!("root: {error}"))?;
+        let mut nodes = alloc::vec::Vec::new();
+        for (replica, head) in stored.iter() {
+            if !head.is_vouched_for(&self.id, replica, self.identity.as_ref()) {
+                return Err(format!("the head of {replica:?} at {} is not signed", head.seq));
+            }
+            if head.floor > head.seq {
+                return Err(format!("the floor of {replica:?} lies above its seq"));
+            }
+            let live =
+                live_root(self.overlay.store(), replica, head.seq).map_err(|e| format!("tree: {e}"))?;
+            nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
+        }
+        if tree::root(nodes) != root {
+            let cached: alloc::vec::Vec<ReplicaId> = self.cached_live_roots().into_iter().collect();
+            return Err(format!("the root is not that of the rows; cached: {cached:?}"));
+        }
+        Ok(())
+    }
+}
