@@ -36,6 +36,7 @@ pub mod planted;
 pub mod row;
 mod state;
 pub mod store;
+mod sync;
 pub mod tree;
 pub mod value;
 

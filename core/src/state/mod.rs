@@ -32,7 +32,7 @@ pub(crate) use commit::Durable;
 pub(crate) use head::{Head, Heads};
 pub use local::{ReadError, Reader, Transaction, WriteError};
 pub(crate) use log::LogRecord;
-pub(crate) use overlay::{Overlay, decode_dot};
+pub(crate) use overlay::{Overlay, decode_dot, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
 
 use commit::InFlight;

@@ -180,7 +180,7 @@ impl<S: Store> Space<S> {
     fn apply_one(&mut self, now: Now, received: Received) -> Result<(), StoreError> {
         // Own pending transactions did not see this.
         self.seal()?;
-        let Received { delta, bytes, chain, signature, device, nonce, .. } = received;
+        let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
         let replica = delta.replica;
         self.with_rows(|held| merge::apply(held, &delta))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
@@ -207,7 +207,7 @@ impl<S: Store> Space<S> {
             head.floor = head.seq;
         }
         self.touch_head(replica);
-        self.append_log(bytes, signature)
+        self.append_log(bytes, previous, signature)
     }
 
     /// What rule H5 forbids: counts a delta as received without applying it.
