@@ -62,6 +62,7 @@ pub(crate) struct Incoming {
     /// What the peer applied after V.
     pub(crate) tail: VecDeque<Received>,
     /// What was known here when the session began; only a planted fault looks at it.
+    #[cfg(feature = "planted")]
     pub(crate) known_at_start: VersionVector,
 }
 

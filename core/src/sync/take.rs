@@ -33,6 +33,7 @@ pub(crate) struct Take {
     tail: VecDeque<Received>,
     tail_bytes: usize,
     tails: Tails,
+    #[cfg(feature = "planted")]
     known_at_start: VersionVector,
 }
 
@@ -59,6 +60,7 @@ impl Session {
             tail: VecDeque::new(),
             tail_bytes: 0,
             tails: Tails::new(),
+            #[cfg(feature = "planted")]
             known_at_start: cx.space.heads.vector(),
         });
         Ok(())
@@ -152,6 +154,7 @@ impl Session {
             live: take.live,
             contested: take.contested,
             tail: take.tail,
+            #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,
         };
         if cx.space.commit_bulk(cx.now, incoming)? {
