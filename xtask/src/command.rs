@@ -43,9 +43,7 @@ impl Line {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(folder);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        command
-            .status()
-            .map_err(|error| format!("cannot start `{self}`: {error}"))
+        command.status().map_err(|error| format!("cannot start `{self}`: {error}"))
     }
 }
 
@@ -75,10 +73,7 @@ mod tests {
     fn a_line_is_shown_as_it_was_written() {
         let text = "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps";
         let line = Line::parse(text);
-        assert_eq!(
-            line.settings,
-            [("RUSTDOCFLAGS".to_owned(), "-Dwarnings".to_owned())]
-        );
+        assert_eq!(line.settings, [("RUSTDOCFLAGS".to_owned(), "-Dwarnings".to_owned())]);
         assert_eq!(line.program, "cargo");
         assert_eq!(line.to_string(), text);
     }

@@ -72,17 +72,9 @@ fn print_steps() -> ExitCode {
 
 /// Passes the simulator's own exit code on, so that scripts can tell a violation from a usage error.
 fn simulate(arguments: &[&str]) -> ExitCode {
-    match Line::parse(steps::simulator(arguments))
-        .arguments(arguments)
-        .start(&top())
-    {
+    match Line::parse(steps::simulator(arguments)).arguments(arguments).start(&top()) {
         Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(status) => ExitCode::from(
-            status
-                .code()
-                .and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(1),
-        ),
+        Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(problem) => fail(&problem),
     }
 }

@@ -8,10 +8,8 @@ use std::process::Command;
 use crate::command::Line;
 
 /// (what `rustup WHAT list` calls the group, the wanted members)
-const WANTED: &[(&str, &[&str])] = &[
-    ("component", &["clippy", "rustfmt"]),
-    ("target", &["wasm32-unknown-unknown"]),
-];
+const WANTED: &[(&str, &[&str])] =
+    &[("component", &["clippy", "rustfmt"]), ("target", &["wasm32-unknown-unknown"])];
 
 /// Installs what is missing. An error means that rustup is there and could not do it.
 pub(crate) fn install_missing(top: &Path) -> Result<(), String> {
@@ -39,10 +37,7 @@ fn installed(top: &Path, group: &str) -> Option<String> {
         .current_dir(top)
         .output()
         .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Components are listed with the host behind their name (`clippy-x86_64-unknown-linux-gnu`), targets are not.
@@ -63,9 +58,6 @@ mod tests {
     fn only_what_is_missing_is_installed() {
         let listed = "cargo-x86_64-unknown-linux-gnu\nclippy-x86_64-unknown-linux-gnu\n";
         assert_eq!(missing(listed, &["clippy", "rustfmt"]), ["rustfmt"]);
-        assert_eq!(
-            missing("wasm32-unknown-unknown\n", &["wasm32-unknown-unknown"]),
-            [""; 0]
-        );
+        assert_eq!(missing("wasm32-unknown-unknown\n", &["wasm32-unknown-unknown"]), [""; 0]);
     }
 }

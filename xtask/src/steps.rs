@@ -75,10 +75,7 @@ fn expand(examples: &[String], amount: Amount) -> Vec<Step> {
                 line: Line::parse(&command.replace("{example}", example)),
             }));
         } else {
-            steps.push(Step {
-                name: name.to_owned(),
-                line: Line::parse(&command),
-            });
+            steps.push(Step { name: name.to_owned(), line: Line::parse(&command) });
         }
     }
     steps
@@ -109,10 +106,7 @@ mod tests {
 
     fn shown(amount: Amount) -> Vec<String> {
         let examples = ["crdts".to_owned(), "sans_io".to_owned()];
-        expand(&examples, amount)
-            .iter()
-            .map(|step| step.line.to_string())
-            .collect()
+        expand(&examples, amount).iter().map(|step| step.line.to_string()).collect()
     }
 
     #[test]
