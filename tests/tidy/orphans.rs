@@ -173,6 +173,9 @@ fn targets_and_packages_have_roots_of_their_own() {
         ("tests/sim/src/world/mod.rs", "mod clock;"),
         ("tests/sim/src/world/clock.rs", ""),
         ("tests/sim/src/clock.rs", ""),
+        ("examples/app/Cargo.toml", "[package]\nname = \"app\"\n"),
+        ("examples/app/main.rs", ""),
+        ("examples/app/not_ours.rs", ""),
     ]);
     assert_eq!(places(&check(&tree)), ["tests/tidy/unused.rs:1", "tests/sim/src/clock.rs:1"]);
 }
