@@ -18,12 +18,17 @@ pub enum CodecError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// The path is empty, or has an empty component or a NUL byte.
-    #[error("a path is one or more non-empty names separated by '/', without NUL; write for example 'tasks/today'")]
+    #[error(
+        "a path is one or more non-empty names separated by '/', without NUL; write for example 'tasks/today'"
+    )]
     Path,
     /// The path has too many components.
     #[error("a path has at most {} components", crate::limits::PATH_DEPTH)]
     TooDeep,
     /// The whole key is too long.
-    #[error("a key (path and element together) has at most {} bytes; keep long data in the value", crate::limits::KEY_BYTES)]
+    #[error(
+        "a key (path and element together) has at most {} bytes; keep long data in the value",
+        crate::limits::KEY_BYTES
+    )]
     TooLong,
 }

@@ -26,10 +26,15 @@ extern crate std;
 
 pub mod clock;
 pub mod codec;
+pub mod engine;
 pub mod error;
 pub mod id;
+pub mod identity;
 pub mod limits;
+pub mod planted;
 pub mod row;
+pub mod store;
+pub mod tree;
 pub mod value;
 
 pub use clock::{Causality, HybridClock, Lamport, Timestamp, VersionVector};

@@ -50,10 +50,7 @@ pub(crate) fn blank(text: &str) -> String {
 }
 
 fn find(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
-    bytes[from..]
-        .windows(wanted.len())
-        .position(|window| window == wanted)
-        .map(|offset| from + offset)
+    bytes[from..].windows(wanted.len()).position(|window| window == wanted).map(|offset| from + offset)
 }
 
 /// Block comments nest.

@@ -15,9 +15,7 @@ const DOCUMENTS: [(&str, &str); 5] = [
 pub(crate) fn check_presence(tree: &[File]) -> Vec<Finding> {
     let is_there = |name: &str| tree.iter().any(|file| file.path == name && !file.text.trim().is_empty());
     let absent = DOCUMENTS.iter().filter(|(name, _)| !is_there(name));
-    absent
-        .map(|(name, what)| Finding::new(name, 1, format!("is missing or empty: {what}")))
-        .collect()
+    absent.map(|(name, what)| Finding::new(name, 1, format!("is missing or empty: {what}"))).collect()
 }
 
 /// Relative links of every Markdown file. Links with a scheme need a network, and anchors change with headings.
@@ -84,10 +82,7 @@ fn a_missing_document_is_found() {
         ("LICENSE-MIT", "text"),
         ("docs/ARCHITECTURE.md", "words"),
     ]);
-    assert_eq!(
-        places(&check_presence(&tree)),
-        ["ARCHITECTURE.md:1", "CHANGELOG.md:1", "LICENSE-APACHE:1"]
-    );
+    assert_eq!(places(&check_presence(&tree)), ["ARCHITECTURE.md:1", "CHANGELOG.md:1", "LICENSE-APACHE:1"]);
 }
 
 #[test]

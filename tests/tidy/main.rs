@@ -69,10 +69,7 @@ fn packages_use_lower_ones() {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    hold(
-        "what is in the tree is finished, switched on and free of one machine's paths",
-        words::check,
-    );
+    hold("what is in the tree is finished, switched on and free of one machine's paths", words::check);
 }
 
 #[test]

@@ -32,13 +32,7 @@ pub(crate) fn entries(text: &str) -> Vec<Entry<'_>> {
             block += 1;
         } else if let (false, Some((key, value))) = (line.starts_with(['#', '{', '"']), line.split_once('='))
         {
-            found.push(Entry {
-                section,
-                key: key.trim(),
-                value: value.trim(),
-                line: index + 1,
-                block,
-            });
+            found.push(Entry { section, key: key.trim(), value: value.trim(), line: index + 1, block });
         }
     }
     found
@@ -108,15 +102,8 @@ fn every_form_of_a_dependency_is_read() {
     let all = entries(text);
     let found: Vec<(&str, bool)> =
         dependencies(&all).iter().map(|found| (found.package, found.is_dev)).collect();
-    let wanted = [
-        ("b", false),
-        ("c", false),
-        ("e", false),
-        ("g", true),
-        ("h", false),
-        ("j", false),
-        ("k", false),
-    ];
+    let wanted =
+        [("b", false), ("c", false), ("e", false), ("g", true), ("h", false), ("j", false), ("k", false)];
     assert_eq!(found, wanted);
     assert_eq!(package_name(&all), Some("a"));
 }

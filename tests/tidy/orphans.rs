@@ -66,11 +66,8 @@ fn roots(package: &str, files: &[&File]) -> Vec<String> {
         };
         ["src/lib.rs", "src/main.rs", "build.rs"].contains(&path) || TARGET_FOLDERS.into_iter().any(is_target)
     };
-    let mut roots: Vec<String> = files
-        .iter()
-        .filter(|file| is_root(within(package, file)))
-        .map(|file| file.path.clone())
-        .collect();
+    let mut roots: Vec<String> =
+        files.iter().filter(|file| is_root(within(package, file))).map(|file| file.path.clone()).collect();
     let manifest = join(package, "Cargo.toml");
     for file in files.iter().filter(|file| file.path == manifest) {
         let named = manifest::entries(&file.text).into_iter().filter(|entry| {
@@ -100,11 +97,7 @@ fn declared(file: &File, is_root: bool) -> Vec<String> {
     let blanked = code::blank(&file.text);
     let tokens = code::tokens(&blanked);
     let stem = file.name().trim_end_matches(".rs");
-    let own = if is_root || stem == "mod" {
-        file.folder().to_owned()
-    } else {
-        join(file.folder(), stem)
-    };
+    let own = if is_root || stem == "mod" { file.folder().to_owned() } else { join(file.folder(), stem) };
     let mut paths = Vec::new();
     for module in code::modules(&tokens).into_iter().filter(|module| module.body.is_none()) {
         if let Some(named) = named_path(&file.text, &tokens, module.index) {
@@ -152,10 +145,7 @@ fn a_file_that_nothing_declares_is_found() {
 #[test]
 fn targets_and_packages_have_roots_of_their_own() {
     let tree = plant(&[
-        (
-            "Cargo.toml",
-            "[package]\nname = \"a\"\n[[bin]]\nname = \"x\"\npath = \"src/other/start.rs\"\n",
-        ),
+        ("Cargo.toml", "[package]\nname = \"a\"\n[[bin]]\nname = \"x\"\npath = \"src/other/start.rs\"\n"),
         ("src/main.rs", ""),
         ("src/bin/tool.rs", ""),
         ("src/bin/big/main.rs", "mod part;"),

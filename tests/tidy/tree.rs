@@ -55,11 +55,7 @@ impl fmt::Display for Finding {
 
 /// `folder/name`, where the top folder has no name.
 pub(crate) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// Where a path written in a file of `folder` leads, from the top of the repository; `None` if it leads out of it.
@@ -133,10 +129,7 @@ fn text(path: &Path) -> String {
 
 /// A made-up tree, for a check's own test.
 pub(crate) fn plant(files: &[(&str, &str)]) -> Vec<File> {
-    files
-        .iter()
-        .map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() })
-        .collect()
+    files.iter().map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() }).collect()
 }
 
 /// `path:line` of each finding, for a check's own test.
@@ -150,13 +143,9 @@ fn the_walk_leaves_out_what_the_build_wrote() {
     for folder in ["target/debug", "src/target", ".git", "web/node_modules/x"] {
         fs::create_dir_all(top.join(folder)).expect("a temporary folder");
     }
-    for file in [
-        "Cargo.toml",
-        "target/debug/a.rs",
-        "src/target/mod.rs",
-        ".git/config",
-        "web/node_modules/x/a.md",
-    ] {
+    for file in
+        ["Cargo.toml", "target/debug/a.rs", "src/target/mod.rs", ".git/config", "web/node_modules/x/a.md"]
+    {
         fs::write(top.join(file), "text").expect("a temporary file");
     }
     fs::write(top.join("picture.png"), [0x89, 0x50, 0x00, 0xff]).expect("a temporary file");

@@ -25,11 +25,7 @@ impl Line {
             words.next();
         }
         let program = words.next().unwrap_or_default().to_owned();
-        Line {
-            settings,
-            program,
-            arguments: words.map(str::to_owned).collect(),
-        }
+        Line { settings, program, arguments: words.map(str::to_owned).collect() }
     }
 
     /// Adds arguments as they are; they may hold spaces.

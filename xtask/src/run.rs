@@ -34,12 +34,8 @@ pub(crate) fn all(top: &Path, steps: &[Step]) -> Result<(), String> {
 /// Step and seconds, aligned, with the sum below.
 fn table(taken: &[(&str, Duration)]) -> String {
     let sum: Duration = taken.iter().map(|(_, time)| *time).sum();
-    let width = taken
-        .iter()
-        .map(|(name, _)| name.len())
-        .chain(["step".len(), "sum".len()])
-        .max()
-        .unwrap_or(0);
+    let width =
+        taken.iter().map(|(name, _)| name.len()).chain(["step".len(), "sum".len()]).max().unwrap_or(0);
     let mut text = format!("{:<width$}  seconds\n", "step");
     for (name, time) in taken.iter().copied().chain([("sum", sum)]) {
         text.push_str(&format!("{name:<width$}  {:>7.1}\n", time.as_secs_f64()));

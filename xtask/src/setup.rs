@@ -32,11 +32,8 @@ pub(crate) fn install_missing(top: &Path) -> Result<(), String> {
 
 /// What rustup lists as installed for the toolchain of this folder, or `None` without rustup.
 fn installed(top: &Path, group: &str) -> Option<String> {
-    let output = Command::new("rustup")
-        .args([group, "list", "--installed"])
-        .current_dir(top)
-        .output()
-        .ok()?;
+    let output =
+        Command::new("rustup").args([group, "list", "--installed"]).current_dir(top).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

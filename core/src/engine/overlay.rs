@@ -1,0 +1,281 @@
+//! Memory over disk: what the engine has changed and not yet seen persisted, over what the store shows.
+//!
+//! Local reads see the overlay, sessions see the store below it. Changes gather until the one before is durable, and then
+//! leave together as one commit: that is the group commit. When a commit is persisted its changes leave the overlay; when
+//! it fails the whole overlay is dropped, and nobody has heard of anything in it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use crate::error::CodecError;
+use crate::id::{ContentHash, Dot, ReplicaId, cut};
+use crate::row::merge::Holder;
+use crate::row::{Entry, Object, RowKey};
+use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
+
+struct Slot {
+    value: Option<Vec<u8>>,
+    /// The commit that will write it.
+    commit: u64,
+}
+
+/// A store with changes on top.
+pub(crate) struct Overlay<S> {
+    store: S,
+    slots: BTreeMap<(Table, Vec<u8>), Slot>,
+    /// Keys changed since the last commit left.
+    dirty: BTreeMap<(Table, Vec<u8>), ()>,
+    /// The commit that is being gathered.
+    next: u64,
+}
+
+impl<S: Store> Overlay<S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self { store, slots: BTreeMap::new(), dirty: BTreeMap::new(), next: 1 }
+    }
+
+    /// What is durable.
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(crate) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    pub(crate) fn into_store(self) -> S {
+        self.store
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.change(table, key, Some(value));
+    }
+
+    pub(crate) fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.change(table, key, None);
+    }
+
+    fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let commit = self.next;
+        self.dirty.insert((table, key.clone()), ());
+        self.slots.insert((table, key), Slot { value, commit });
+    }
+
+    /// Takes what has gathered as one commit. The changes stay visible here.
+    pub(crate) fn take_commit(&mut self) -> Commit {
+        let dirty = core::mem::take(&mut self.dirty);
+        let changes = dirty.into_keys().map(|(table, key)| {
+            let slot = &self.slots[&(table, key.clone())];
+            (table, key, slot.value.clone())
+        });
+        let changes: Vec<Change> = changes.collect();
+        let id = self.next;
+        self.next += 1;
+        Commit { id, changes }
+    }
+
+    /// The store shows the commit now: its changes need no place here any more.
+    pub(crate) fn persisted(&mut self, id: u64, keys: Vec<(Table, Vec<u8>)>) {
+        for key in keys {
+            // A later commit may have changed the key again.
+            if self.slots.get(&key).is_some_and(|slot| slot.commit <= id) {
+                self.slots.remove(&key);
+            }
+        }
+    }
+
+    /// Forgets everything that is not durable.
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.dirty.clear();
+    }
+
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        // A lookup by borrowed key would need a borrowed tuple; one small copy is cheaper than an index of its own.
+        match self.slots.get(&(table, key.to_vec())) {
+            Some(slot) => Ok(slot.value.clone()),
+            None => self.store.get(table, key),
+        }
+    }
+
+    /// Visits keys from `first` on, ascending, memory before disk.
+    pub(crate) fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        let mut above = self.slots.range((table, first.to_vec())..).peekable();
+        let mut stopped = false;
+        self.store.scan(table, first, &mut |key, value| {
+            while let Some(((t, k), slot)) = above.next_if(|((t, k), _)| *t == table && k.as_slice() <= key) {
+                debug_assert_eq!(*t, table);
+                if let Some(value) = &slot.value
+                    && visit(k, value).is_break()
+                {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+                if k.as_slice() == key {
+                    return ControlFlow::Continue(());
+                }
+            }
+            let flow = visit(key, value);
+            stopped = flow.is_break();
+            flow
+        })?;
+        while !stopped && let Some(((_, key), slot)) = above.next_if(|((t, _), _)| *t == table) {
+            if let Some(value) = &slot.value {
+                stopped = visit(key, value).is_break();
+            }
+        }
+        Ok(())
+    }
+
+    /// The live entries of a row, checked against their hashes.
+    pub(crate) fn row(&self, key: &RowKey) -> Result<Vec<Entry>, StoreError> {
+        match self.get(Table::Rows, key.as_bytes())? {
+            Some(bytes) => Entry::decode_row(key, &bytes).map_err(damaged),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Visits the rows of an object from element `from` on.
+    pub(crate) fn scan_rows(
+        &self,
+        object: &Object,
+        from: &RowKey,
+        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        self.scan(Table::Rows, from.as_bytes(), &mut |key, value| {
+            if !key.starts_with(object.prefix()) {
+                return ControlFlow::Break(());
+            }
+            match decode_row(key, value) {
+                Ok((key, entries)) => visit(&key, &entries),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn put_row(&mut self, key: &RowKey, entries: &[Entry]) {
+        let bytes = key.as_bytes().to_vec();
+        if entries.is_empty() {
+            self.delete(Table::Rows, bytes);
+        } else {
+            self.put(Table::Rows, bytes, Entry::encode_row(entries));
+        }
+    }
+}
+
+/// Reads a stored row with its key.
+pub(crate) fn decode_row(key: &[u8], value: &[u8]) -> Result<(RowKey, Vec<Entry>), StoreError> {
+    let key = RowKey::from_bytes(key).map_err(|_| damaged(CodecError::Malformed))?;
+    let entries = Entry::decode_row(&key, value).map_err(damaged)?;
+    Ok((key, entries))
+}
+
+/// A value of the table of dots: the content hash of the live entry, then its row key.
+pub(crate) fn dot_value(entry: &Entry, key: &RowKey) -> Vec<u8> {
+    let mut value = Vec::with_capacity(16 + key.as_bytes().len());
+    value.extend_from_slice(&entry.hash.0);
+    value.extend_from_slice(key.as_bytes());
+    value
+}
+
+/// Reads a value of the table of dots.
+pub(crate) fn decode_dot(key: &[u8], value: &[u8]) -> Result<(Dot, ContentHash, RowKey), StoreError> {
+    let parts = || {
+        let (hash, row) = value.split_at_checked(16)?;
+        Some((Dot::from_bytes(key)?, ContentHash(cut(hash)), RowKey::from_bytes(row).ok()?))
+    };
+    parts().ok_or_else(|| damaged(CodecError::Malformed))
+}
+
+/// A stored thing that does not decode, or is not what its hash says.
+pub(crate) fn damaged(error: CodecError) -> StoreError {
+    StoreError::Damaged(alloc::format!("{error}"))
+}
+
+/// The merge rule over memory and disk. `seen` belongs to the heads, so [`super::space::Space`] wraps this.
+impl<S: Store> Overlay<S> {
+    pub(crate) fn live_within(
+        &self,
+        replica: &ReplicaId,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut seqs = Vec::new();
+        if first > last {
+            return Ok(seqs);
+        }
+        let end = Dot::new(*replica, last).to_bytes();
+        self.scan(Table::Dots, &Dot::new(*replica, first).to_bytes(), &mut |key, _| {
+            if key > end.as_slice() {
+                return ControlFlow::Break(());
+            }
+            seqs.extend(Dot::from_bytes(key).map(|dot| dot.seq));
+            ControlFlow::Continue(())
+        })?;
+        Ok(seqs)
+    }
+
+    pub(crate) fn insert_entry(&mut self, key: &RowKey, entry: Entry) -> Result<(), StoreError> {
+        let mut row = self.row(key)?;
+        if let Err(at) = row.binary_search_by_key(&entry.dot, |held| held.dot) {
+            self.put(Table::Dots, entry.dot.to_bytes().to_vec(), dot_value(&entry, key));
+            row.insert(at, entry);
+            self.put_row(key, &row);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_dot(&mut self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
+        let bytes = dot.to_bytes();
+        let Some(value) = self.get(Table::Dots, &bytes)? else { return Ok(None) };
+        let (_, _, key) = decode_dot(&bytes, &value)?;
+        self.delete(Table::Dots, bytes.to_vec());
+        let mut row = self.row(&key)?;
+        let at = row.iter().position(|entry| entry.dot == *dot);
+        let removed = at.map(|at| row.remove(at));
+        self.put_row(&key, &row);
+        Ok(removed.map(|entry| (key, entry)))
+    }
+}
+
+/// A holder over an overlay and the vector that goes with it.
+pub(crate) struct Held<'a, S> {
+    pub(crate) overlay: &'a mut Overlay<S>,
+    pub(crate) seen: &'a dyn Fn(&Dot) -> bool,
+    /// Rows that changed, for whoever watches.
+    pub(crate) touched: &'a mut Vec<RowKey>,
+}
+
+impl<S: Store> Holder for Held<'_, S> {
+    type Error = StoreError;
+
+    fn seen(&self, dot: &Dot) -> bool {
+        (self.seen)(dot)
+    }
+
+    fn live_within(&self, replica: &ReplicaId, first: u64, last: u64) -> Result<Vec<u64>, StoreError> {
+        self.overlay.live_within(replica, first, last)
+    }
+
+    fn insert(&mut self, key: &RowKey, entry: Entry) -> Result<(), StoreError> {
+        self.touched.push(key.clone());
+        self.overlay.insert_entry(key, entry)
+    }
+
+    fn remove(&mut self, dot: &Dot) -> Result<(), StoreError> {
+        if let Some((key, _)) = self.overlay.remove_dot(dot)? {
+            self.touched.push(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Storage: one small trait for reading, one batch type for writing.
+//!
+//! The engine never waits for a disk. It reads through [`Store`], synchronously, and hands every change to its host as
+//! one [`Commit`]; the host makes it durable, lets the store show it, and reports back. Two rules make that safe:
+//!
+//! * A commit is atomic: after a crash all of it is there, or none.
+//! * **A store shows exactly the commits that were reported as persisted** (and, when opened, all that are durable).
+//!   Sessions read the store, so nothing that could still be lost is ever told to another replica.
+//!
+//! Keys sort as bytes. What the bytes mean is the engine's business: see docs/format.md.
+
+mod memory;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use thiserror::Error;
+
+pub use memory::MemoryStore;
+
+/// The tables of a space. Names and numbers are part of the storage format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// Fixed names -> format version, space, own state.
+    Meta = 0,
+    /// Replica id -> its head: how much of it is known, its chain, key and signature.
+    Replicas = 1,
+    /// Row key -> its live entries.
+    Rows = 2,
+    /// Dot -> content hash and row key of the live entry that it wrote.
+    Dots = 3,
+    /// Arrival number -> a recent delta.
+    Log = 4,
+    /// Dot -> an entry of an unfinished bulk sync.
+    Stage = 5,
+    /// Dot and content hash -> the entry that lost against another one with the same dot.
+    Forks = 6,
+}
+
+impl Table {
+    /// All tables, in order of their numbers.
+    pub const ALL: [Self; 7] =
+        [Self::Meta, Self::Replicas, Self::Rows, Self::Dots, Self::Log, Self::Stage, Self::Forks];
+}
+
+/// One change of a commit: the new value, or `None` to remove the key.
+pub type Change = (Table, Vec<u8>, Option<Vec<u8>>);
+
+/// Changes that become durable together. Each key occurs once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Counts up by one from commit to commit; the host gives it back when the commit is durable.
+    pub id: u64,
+    /// What changes.
+    pub changes: Vec<Change>,
+}
+
+/// Called for each key and value of a scan; breaking ends the scan.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
+/// Reads of a store. See the module page for what they must show.
+pub trait Store {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits keys from `first` on, ascending.
+    fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+
+    /// Visits keys below `end`, descending.
+    fn scan_back(&self, table: Table, end: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+}
+
+/// A store that cannot be read or written. What was durable stays durable.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// No room. Reads go on; a later commit succeeds once there is room again.
+    #[error("the disk is full: free some space; everything saved so far is safe ({0})")]
+    Full(String),
+    /// The file or the file system does not take writes.
+    #[error("the store cannot be written: check its permissions ({0})")]
+    ReadOnly(String),
+    /// Reading or writing failed.
+    #[error("the store failed: {0}")]
+    Io(String),
+    /// The bytes of the store are not what was written.
+    #[error("the store is damaged: run verify, and restore it from a peer or a backup ({0})")]
+    Damaged(String),
+}
