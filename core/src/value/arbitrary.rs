@@ -46,11 +46,7 @@ fn nested(g: &mut Gen, levels: usize) -> Value {
         5 => Value::Text(String::arbitrary(g)),
         6 => Value::Bytes(Vec::arbitrary(g)),
         7 => Value::List(few(g).map(|()| nested(g, levels - 1)).collect()),
-        _ => Value::Map(
-            few(g)
-                .map(|()| (key(g), nested(g, levels - 1)))
-                .collect::<BTreeMap<_, _>>(),
-        ),
+        _ => Value::Map(few(g).map(|()| (key(g), nested(g, levels - 1))).collect::<BTreeMap<_, _>>()),
     }
 }
 
@@ -66,16 +62,7 @@ fn key(g: &mut Gen) -> String {
 }
 
 fn float(g: &mut Gen) -> f64 {
-    let special = [
-        0.0,
-        -0.0,
-        1.0,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::NAN,
-        -f64::NAN,
-        f64::MIN_POSITIVE,
-    ];
+    let special = [0.0, -0.0, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::MIN_POSITIVE];
     match g.choose(&special) {
         Some(number) if bool::arbitrary(g) => *number,
         _ => f64::from_bits(u64::arbitrary(g)),

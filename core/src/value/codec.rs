@@ -46,10 +46,7 @@ pub(super) const MAP: u8 = 0x09;
 
 /// Encodes `value` into at most `limit` bytes.
 pub(super) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, ValueError> {
-    let mut output = Output {
-        bytes: Vec::new(),
-        limit,
-    };
+    let mut output = Output { bytes: Vec::new(), limit };
     output.value(value, 0)?;
     Ok(output.bytes)
 }
@@ -61,21 +58,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, ValueError> {
     }
     let mut input = Input { rest: bytes };
     let value = input.value(0)?;
-    if input.rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(CodecError::Malformed.into())
-    }
+    if input.rest.is_empty() { Ok(value) } else { Err(CodecError::Malformed.into()) }
 }
 
 /// Reads the bits of a float; only the bits that [`normal`] leaves as they are.
 pub(super) fn float_from_bits(bits: u64) -> Result<f64, CodecError> {
     let number = f64::from_bits(bits);
-    if normal(number).to_bits() == bits {
-        Ok(number)
-    } else {
-        Err(CodecError::NotCanonical)
-    }
+    if normal(number).to_bits() == bits { Ok(number) } else { Err(CodecError::NotCanonical) }
 }
 
 /// Bytes written so far and how many there may be.
@@ -203,11 +192,7 @@ impl<'a> Input<'a> {
     /// A count of things that take at least `least` bytes each; refused if the bytes left cannot hold them.
     fn count(&mut self, least: usize) -> Result<usize, CodecError> {
         let count = usize::try_from(self.varint()?).map_err(|_| CodecError::Malformed)?;
-        if count > self.rest.len() / least {
-            Err(CodecError::Malformed)
-        } else {
-            Ok(count)
-        }
+        if count > self.rest.len() / least { Err(CodecError::Malformed) } else { Ok(count) }
     }
 
     fn text(&mut self) -> Result<&'a str, CodecError> {
@@ -232,11 +217,7 @@ impl<'a> Input<'a> {
             number |= low << shift;
             if byte & 0x80 == 0 {
                 let minimal = byte != 0 || shift == 0;
-                return if minimal {
-                    Ok(number)
-                } else {
-                    Err(CodecError::NotCanonical)
-                };
+                return if minimal { Ok(number) } else { Err(CodecError::NotCanonical) };
             }
         }
         Err(CodecError::Malformed)
@@ -251,11 +232,7 @@ impl<'a> Input<'a> {
 
 /// Goes into one more list or map.
 fn enter(level: usize) -> Result<usize, ValueError> {
-    if level < VALUE_DEPTH {
-        Ok(level + 1)
-    } else {
-        Err(ValueError::TooDeep)
-    }
+    if level < VALUE_DEPTH { Ok(level + 1) } else { Err(ValueError::TooDeep) }
 }
 
 fn zigzag(number: i64) -> u64 {

@@ -46,22 +46,15 @@ impl Reader {
                 let data = visitor.visit_seq(&mut items)?;
                 match items.0.len() {
                     0 => Ok(data),
-                    rest => Err(ValueError::custom(format_args!(
-                        "the list has {rest} items too many"
-                    ))),
+                    rest => Err(ValueError::custom(format_args!("the list has {rest} items too many"))),
                 }
             }
             Value::Map(entries) => {
-                let mut entries = Entries {
-                    entries: entries.into_iter(),
-                    value: None,
-                };
+                let mut entries = Entries { entries: entries.into_iter(), value: None };
                 let data = visitor.visit_map(&mut entries)?;
                 match entries.entries.len() {
                     0 => Ok(data),
-                    rest => Err(ValueError::custom(format_args!(
-                        "the map has {rest} entries too many"
-                    ))),
+                    rest => Err(ValueError::custom(format_args!("the map has {rest} entries too many"))),
                 }
             }
         }
@@ -130,9 +123,7 @@ impl<'de> Deserializer<'de> for Reader {
         match self.0 {
             Value::Time(millis) => visitor.visit_map(MapDeserializer::new([(TIME_KEY, millis)].into_iter())),
             Value::Map(entries) if form::is_ambiguous(&entries) => {
-                let escaped = entries
-                    .into_iter()
-                    .map(|(key, value)| ("$".to_string() + &key, value));
+                let escaped = entries.into_iter().map(|(key, value)| ("$".to_string() + &key, value));
                 Reader(Value::Map(escaped.collect())).plain(visitor)
             }
             value => Reader(value).plain(visitor),
@@ -144,11 +135,7 @@ impl<'de> Deserializer<'de> for Reader {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {
@@ -193,15 +180,9 @@ impl<'de> Deserializer<'de> for Reader {
     ) -> Result<V::Value> {
         let expected = "the name of a variant, or a map with that name as its only key";
         match self.0 {
-            Value::Text(variant) => visitor.visit_enum(Variant {
-                variant,
-                content: None,
-            }),
+            Value::Text(variant) => visitor.visit_enum(Variant { variant, content: None }),
             Value::Map(mut entries) if entries.len() == 1 => match entries.pop_first() {
-                Some((variant, value)) => visitor.visit_enum(Variant {
-                    variant,
-                    content: Some(value),
-                }),
+                Some((variant, value)) => visitor.visit_enum(Variant { variant, content: Some(value) }),
                 None => Err(ValueError::invalid_type(Unexpected::Map, &expected)),
             },
             other => Err(ValueError::invalid_type(form::unexpected(&other), &expected)),
@@ -215,10 +196,7 @@ impl<'de> SeqAccess<'de> for Items {
     type Error = ValueError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        self.0
-            .next()
-            .map(|value| seed.deserialize(Reader(value)))
-            .transpose()
+        self.0.next().map(|value| seed.deserialize(Reader(value))).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -274,9 +252,7 @@ struct Content(Option<Value>);
 
 impl Content {
     fn reader(self, expected: &str) -> Result<Reader> {
-        self.0
-            .map(Reader)
-            .ok_or_else(|| ValueError::invalid_type(Unexpected::UnitVariant, &expected))
+        self.0.map(Reader).ok_or_else(|| ValueError::invalid_type(Unexpected::UnitVariant, &expected))
     }
 }
 
@@ -286,10 +262,7 @@ impl<'de> VariantAccess<'de> for Content {
     fn unit_variant(self) -> Result<()> {
         match self.0 {
             None | Some(Value::Null) => Ok(()),
-            Some(value) => Err(ValueError::invalid_type(
-                form::unexpected(&value),
-                &"a unit variant",
-            )),
+            Some(value) => Err(ValueError::invalid_type(form::unexpected(&value), &"a unit variant")),
         }
     }
 

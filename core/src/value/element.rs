@@ -64,11 +64,7 @@ pub fn decode_element(bytes: &[u8]) -> Result<Value, ValueError> {
         INT => Value::Int((word(rest)? ^ SIGN).cast_signed()),
         FLOAT => Value::Float(codec::float_from_bits(bits_of_order(word(rest)?))?),
         TIME => Value::Time((word(rest)? ^ SIGN).cast_signed()),
-        TEXT => Value::Text(
-            core::str::from_utf8(rest)
-                .map_err(|_| CodecError::Malformed)?
-                .to_string(),
-        ),
+        TEXT => Value::Text(core::str::from_utf8(rest).map_err(|_| CodecError::Malformed)?.to_string()),
         BYTES => Value::Bytes(rest.to_vec()),
         LIST | MAP => codec::decode(bytes)?,
         _ => return Err(CodecError::Malformed.into()),
@@ -86,9 +82,7 @@ fn tagged(tag: u8, content: &[u8]) -> Result<Vec<u8>, ValueError> {
 }
 
 fn word(bytes: &[u8]) -> Result<u64, CodecError> {
-    Ok(u64::from_be_bytes(
-        bytes.try_into().map_err(|_| CodecError::Malformed)?,
-    ))
+    Ok(u64::from_be_bytes(bytes.try_into().map_err(|_| CodecError::Malformed)?))
 }
 
 /// Bits that compare as unsigned integers the way floats compare: larger magnitude means smaller below zero, so

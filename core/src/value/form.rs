@@ -73,13 +73,7 @@ impl<'de> Deserialize<'de> for Millis {
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_newtype_struct(
-                VALUE_NAME,
-                &Formed {
-                    value: self,
-                    level: 0,
-                },
-            )
+            serializer.serialize_newtype_struct(VALUE_NAME, &Formed { value: self, level: 0 })
         } else {
             serializer.serialize_bytes(&self.encode().map_err(S::Error::custom)?)
         }
@@ -120,11 +114,7 @@ pub(super) fn from_entries(mut entries: BTreeMap<String, Value>, level: usize) -
             (escaped, _) => entries.insert(escaped[1..].to_string(), value),
         };
     }
-    if level < VALUE_DEPTH {
-        Ok(Value::Map(entries))
-    } else {
-        Err(ValueError::TooDeep)
-    }
+    if level < VALUE_DEPTH { Ok(Value::Map(entries)) } else { Err(ValueError::TooDeep) }
 }
 
 /// A value on its way out, inside `level` lists and maps.
@@ -150,9 +140,7 @@ impl Serialize for Formed<'_> {
             Value::Bytes(bytes) => single(serializer, BYTES_KEY, &hex_from_bytes(bytes)),
             Value::List(items) => {
                 let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                items
-                    .iter()
-                    .try_for_each(|value| seq.serialize_element(&Formed { value, level }))?;
+                items.iter().try_for_each(|value| seq.serialize_element(&Formed { value, level }))?;
                 seq.end()
             }
             Value::Map(entries) => {
@@ -228,21 +216,15 @@ impl<'de> Visitor<'de> for Form {
     }
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
-        i64::try_from(number)
-            .map(Value::Int)
-            .map_err(|_| E::custom(ValueError::IntegerTooLarge))
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom(ValueError::IntegerTooLarge))
     }
 
     fn visit_i128<E: serde::de::Error>(self, number: i128) -> Result<Value, E> {
-        i64::try_from(number)
-            .map(Value::Int)
-            .map_err(|_| E::custom(ValueError::IntegerTooLarge))
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom(ValueError::IntegerTooLarge))
     }
 
     fn visit_u128<E: serde::de::Error>(self, number: u128) -> Result<Value, E> {
-        i64::try_from(number)
-            .map(Value::Int)
-            .map_err(|_| E::custom(ValueError::IntegerTooLarge))
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom(ValueError::IntegerTooLarge))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
@@ -270,9 +252,7 @@ impl<'de> Visitor<'de> for Form {
             return Err(A::Error::custom(ValueError::TooDeep));
         }
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Form {
-            level: self.level + 1,
-        })? {
+        while let Some(item) = seq.next_element_seed(Form { level: self.level + 1 })? {
             items.push(item);
         }
         Ok(Value::List(items))
@@ -288,12 +268,7 @@ impl<'de> Visitor<'de> for Form {
             if entries.contains_key(&key) {
                 return Err(A::Error::custom(ValueError::DuplicateKey(key)));
             }
-            entries.insert(
-                key,
-                map.next_value_seed(Form {
-                    level: self.level + 1,
-                })?,
-            );
+            entries.insert(key, map.next_value_seed(Form { level: self.level + 1 })?);
         }
         from_entries(entries, self.level).map_err(A::Error::custom)
     }
@@ -350,24 +325,14 @@ fn float_from_name(name: &str) -> Result<f64, ValueError> {
 
 fn hex_from_bytes(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    digits
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn bytes_from_hex(hex: &str) -> Result<Vec<u8>, ValueError> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
         return Err(ValueError::Form);
     };
     let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    pairs
-        .iter()
-        .map(byte)
-        .collect::<Option<_>>()
-        .ok_or(ValueError::Form)
+    pairs.iter().map(byte).collect::<Option<_>>().ok_or(ValueError::Form)
 }

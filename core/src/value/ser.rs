@@ -34,10 +34,7 @@ pub(super) struct Writer {
 impl Writer {
     fn enter(self) -> Result<Writer> {
         if self.level < VALUE_DEPTH {
-            Ok(Writer {
-                level: self.level + 1,
-                ..self
-            })
+            Ok(Writer { level: self.level + 1, ..self })
         } else {
             Err(ValueError::TooDeep)
         }
@@ -45,38 +42,23 @@ impl Writer {
 
     fn items(self, variant: Option<&'static str>) -> Result<Items> {
         let outer = if variant.is_some() { self.enter()? } else { self };
-        Ok(Items {
-            inner: outer.enter()?,
-            items: Vec::new(),
-            variant,
-        })
+        Ok(Items { inner: outer.enter()?, items: Vec::new(), variant })
     }
 
     fn entries(self, variant: Option<&'static str>) -> Result<Entries> {
         let outer = if variant.is_some() { self.enter()? } else { self };
         // A reserved map is no nesting; `form::from_entries` checks the depth of what remains a map.
         let inner = if outer.formed && outer.level == VALUE_DEPTH {
-            Writer {
-                level: outer.level + 1,
-                ..outer
-            }
+            Writer { level: outer.level + 1, ..outer }
         } else {
             outer.enter()?
         };
-        Ok(Entries {
-            inner,
-            entries: BTreeMap::new(),
-            key: None,
-            variant,
-        })
+        Ok(Entries { inner, entries: BTreeMap::new(), key: None, variant })
     }
 }
 
 fn integer<N: TryInto<i64>>(number: N) -> Result<Value> {
-    number
-        .try_into()
-        .map(Value::Int)
-        .map_err(|_| ValueError::IntegerTooLarge)
+    number.try_into().map(Value::Int).map_err(|_| ValueError::IntegerTooLarge)
 }
 
 fn tagged(variant: Option<&'static str>, content: Value) -> Value {

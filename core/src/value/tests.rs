@@ -13,12 +13,7 @@ use crate::limits::{KEY_BYTES, PAYLOAD_BYTES, VALUE_DEPTH};
 use super::{Value, ValueError, decode_element, encode_element, from_value, to_value};
 
 pub(super) fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    Value::Map(
-        entries
-            .into_iter()
-            .map(|(key, value)| (key.to_string(), value))
-            .collect(),
-    )
+    Value::Map(entries.into_iter().map(|(key, value)| (key.to_string(), value)).collect())
 }
 
 pub(super) fn list<const N: usize>(items: [Value; N]) -> Value {
@@ -29,10 +24,7 @@ pub(super) fn example() -> Value {
     map([
         ("title", "Käse".into()),
         ("done", true.into()),
-        (
-            "tags",
-            list([Value::Int(-1), 300.into(), Value::Null, false.into()]),
-        ),
+        ("tags", list([Value::Int(-1), 300.into(), Value::Null, false.into()])),
         ("weight", (-0.0).into()),
         ("half", 0.5.into()),
         ("due", Value::Time(1_700_000_000_000)),
@@ -100,10 +92,8 @@ fn every_way_out_leads_back() {
             && serde_json::from_value::<Value>(serde_json::to_value(&json).unwrap()).unwrap() == json
             && to_value(&value).unwrap() == value
             && from_value::<Value>(value.clone()).unwrap() == value
-            && element.map_or_else(
-                |e| e == ValueError::ElementTooLong,
-                |e| decode_element(&e).unwrap() == value,
-            )
+            && element
+                .map_or_else(|e| e == ValueError::ElementTooLong, |e| decode_element(&e).unwrap() == value)
     }
     QuickCheck::new().tests(3000).quickcheck(law as fn(Value) -> bool);
 }
@@ -113,12 +103,9 @@ fn json_exact(value: &Value) -> Value {
     match value {
         Value::Float(number) if number.is_finite() => Value::Float((number % 1024.0 * 8.0).round() / 8.0),
         Value::List(items) => Value::List(items.iter().map(json_exact).collect()),
-        Value::Map(entries) => Value::Map(
-            entries
-                .iter()
-                .map(|(key, value)| (key.clone(), json_exact(value)))
-                .collect(),
-        ),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), json_exact(value))).collect())
+        }
         other => other.clone(),
     }
 }
@@ -138,24 +125,15 @@ fn random_bytes_decode_canonically_or_not_at_all() {
         only_canonical(&bytes.iter().map(|byte| byte % 12).collect::<Vec<_>>())
     }
     fn flipped(value: Value, at: usize, bit: u8) -> bool {
-        [value.encode(), encode_element(&value)]
-            .into_iter()
-            .flatten()
-            .all(|mut bytes| {
-                let at = at % bytes.len();
-                bytes[at] ^= 1 << (bit % 8);
-                only_canonical(&bytes) && only_canonical(&bytes[..at])
-            })
+        [value.encode(), encode_element(&value)].into_iter().flatten().all(|mut bytes| {
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << (bit % 8);
+            only_canonical(&bytes) && only_canonical(&bytes[..at])
+        })
     }
-    QuickCheck::new()
-        .tests(20_000)
-        .quickcheck(raw as fn(Vec<u8>) -> bool);
-    QuickCheck::new()
-        .tests(20_000)
-        .quickcheck(likely as fn(Vec<u8>) -> bool);
-    QuickCheck::new()
-        .tests(5000)
-        .quickcheck(flipped as fn(Value, usize, u8) -> bool);
+    QuickCheck::new().tests(20_000).quickcheck(raw as fn(Vec<u8>) -> bool);
+    QuickCheck::new().tests(20_000).quickcheck(likely as fn(Vec<u8>) -> bool);
+    QuickCheck::new().tests(5000).quickcheck(flipped as fn(Value, usize, u8) -> bool);
 }
 
 #[test]
@@ -176,9 +154,7 @@ fn elements_sort_like_their_values() {
             assert!(expected.is_none_or(|expected| expected == x.cmp(&y)));
         }
     }
-    QuickCheck::new()
-        .tests(5000)
-        .quickcheck(law as fn(Value, Value) -> TestResult);
+    QuickCheck::new().tests(5000).quickcheck(law as fn(Value, Value) -> TestResult);
     same_kind::<bool>(Value::Bool);
     same_kind::<i64>(Value::Int);
     same_kind::<i64>(Value::Time);
@@ -189,13 +165,12 @@ fn elements_sort_like_their_values() {
 }
 
 fn nested(levels: usize) -> Value {
-    (0..levels).fold(Value::Null, |inner, level| {
-        if level % 2 == 0 {
-            list([inner])
-        } else {
-            map([("", inner)])
-        }
-    })
+    (0..levels).fold(
+        Value::Null,
+        |inner, level| {
+            if level % 2 == 0 { list([inner]) } else { map([("", inner)]) }
+        },
+    )
 }
 
 #[test]
@@ -209,25 +184,10 @@ fn nesting_ends_at_the_limit() {
     let deeper = nested(VALUE_DEPTH + 1);
     assert_eq!(deeper.encode(), Err(ValueError::TooDeep));
     assert_eq!(encode_element(&deeper), Err(ValueError::TooDeep));
-    assert!(
-        to_value(&deeper)
-            .unwrap_err()
-            .to_string()
-            .contains("at most 32 deep")
-    );
-    assert!(
-        from_value::<Value>(deeper.clone())
-            .unwrap_err()
-            .to_string()
-            .contains("at most 32 deep")
-    );
+    assert!(to_value(&deeper).unwrap_err().to_string().contains("at most 32 deep"));
+    assert!(from_value::<Value>(deeper.clone()).unwrap_err().to_string().contains("at most 32 deep"));
     assert!(serde_json::to_string(&deeper).is_err());
-    assert!(
-        serde_json::from_str::<Value>(&format!("[{json}]"))
-            .unwrap_err()
-            .to_string()
-            .contains("32 deep")
-    );
+    assert!(serde_json::from_str::<Value>(&format!("[{json}]")).unwrap_err().to_string().contains("32 deep"));
 
     let crafted = |levels| [vec![[0x08, 0x01]; levels].concat(), vec![0x00]].concat();
     assert!(Value::decode(&crafted(VALUE_DEPTH)).is_ok());
@@ -243,10 +203,7 @@ fn nesting_ends_at_the_limit() {
     let bottom = (0..VALUE_DEPTH).fold(Value::Time(5), |inner, _| list([inner]));
     assert_eq!(to_value(&bottom).unwrap(), bottom);
     assert_eq!(from_value::<Value>(bottom.clone()).unwrap(), bottom);
-    assert_eq!(
-        serde_json::from_str::<Value>(&serde_json::to_string(&bottom).unwrap()).unwrap(),
-        bottom
-    );
+    assert_eq!(serde_json::from_str::<Value>(&serde_json::to_string(&bottom).unwrap()).unwrap(), bottom);
     let hidden = (0..VALUE_DEPTH).fold(map([("$time", 5.into())]), |inner, _| list([inner]));
     assert!(serde_json::to_string(&hidden).is_err() && to_value(&hidden).is_err());
     assert!(serde_json::from_str::<Value>(&("[".repeat(32) + r#"{"$$time":5}"# + &"]".repeat(32))).is_err());
@@ -267,14 +224,8 @@ fn lengths_end_at_the_limits() {
     assert_eq!(Value::decode(&[most, vec![0]].concat()), Err(ValueError::TooLong));
     assert_eq!(encode_element(&text(KEY_BYTES - 1)).unwrap().len(), KEY_BYTES);
     assert_eq!(encode_element(&text(KEY_BYTES)), Err(ValueError::ElementTooLong));
-    assert_eq!(
-        encode_element(&list([text(KEY_BYTES)])),
-        Err(ValueError::ElementTooLong)
-    );
-    assert_eq!(
-        decode_element(&[6; KEY_BYTES + 1]),
-        Err(ValueError::ElementTooLong)
-    );
+    assert_eq!(encode_element(&list([text(KEY_BYTES)])), Err(ValueError::ElementTooLong));
+    assert_eq!(decode_element(&[6; KEY_BYTES + 1]), Err(ValueError::ElementTooLong));
     assert!(postcard::to_allocvec(&text(PAYLOAD_BYTES)).is_err());
 }
 
@@ -291,11 +242,7 @@ fn second_encodings_are_refused() {
         &[0x09, 0x02, 2, b'a', b'a', 0, 1, b'a', 0], // the longer key first
     ];
     for bytes in not_canonical {
-        assert_eq!(
-            Value::decode(bytes),
-            Err(CodecError::NotCanonical.into()),
-            "{bytes:02x?}"
-        );
+        assert_eq!(Value::decode(bytes), Err(CodecError::NotCanonical.into()), "{bytes:02x?}");
     }
     let malformed: [&[u8]; 10] = [
         &[],
@@ -307,36 +254,21 @@ fn second_encodings_are_refused() {
         &[0x08, 1],
         &[0x08, 4, 0x03, 0x80, 0x00], // refused for its count, before its bad item is looked at
         &[0x03, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
-        &[
-            0x03, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0x00,
-        ],
+        &[0x03, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0x00],
     ];
     for bytes in malformed {
-        assert_eq!(
-            Value::decode(bytes),
-            Err(CodecError::Malformed.into()),
-            "{bytes:02x?}"
-        );
+        assert_eq!(Value::decode(bytes), Err(CodecError::Malformed.into()), "{bytes:02x?}");
     }
     let minus_zero = [0x04, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     assert_eq!(decode_element(&minus_zero), Err(CodecError::NotCanonical.into()));
-    assert_eq!(
-        decode_element(&[0x04; 9])
-            .unwrap()
-            .as_f64()
-            .map(f64::is_sign_negative),
-        Some(true)
-    );
+    assert_eq!(decode_element(&[0x04; 9]).unwrap().as_f64().map(f64::is_sign_negative), Some(true));
     for bytes in [&[][..], &[0x00, 0x00], &[0x03, 1], &[0x06, 0xff], &[0x0a]] {
-        assert_eq!(
-            decode_element(bytes),
-            Err(CodecError::Malformed.into()),
-            "{bytes:02x?}"
-        );
+        assert_eq!(decode_element(bytes), Err(CodecError::Malformed.into()), "{bytes:02x?}");
     }
 }
 
 #[test]
+#[allow(clippy::disallowed_types, reason = "equal values must hash alike, in whatever hasher an app uses")]
 fn floats_are_equal_as_encoded() {
     let odd_nan = Value::Float(f64::from_bits(0xfff0_0000_0000_0001));
     assert_eq!(odd_nan, Value::Float(f64::NAN));
