@@ -21,11 +21,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "laws"))]
 extern crate std;
 
 pub mod clock;
 pub mod codec;
+pub mod crdt;
 pub mod error;
 pub mod id;
 pub mod limits;
