@@ -29,6 +29,8 @@ pub mod codec;
 pub mod crdt;
 pub mod error;
 pub mod id;
+#[cfg(any(test, feature = "laws"))]
+pub mod laws;
 pub mod limits;
 pub mod planted;
 pub mod row;
