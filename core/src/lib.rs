@@ -21,16 +21,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "laws"))]
 extern crate std;
 
 pub mod boundary;
 pub mod clock;
 pub mod codec;
+pub mod crdt;
 pub mod engine;
 pub mod error;
 pub mod id;
 pub mod identity;
+#[cfg(any(test, feature = "laws"))]
+pub mod laws;
 pub mod limits;
 pub mod planted;
 pub mod row;
