@@ -17,6 +17,8 @@ const LAYERS: &[&[&str]] = &[
     &["value"],
     &["row"],
     &["crdt", "tree", "store"],
+    &["boundary", "laws"],
+    &["state"],
     &["sync"],
     &["engine"],
 ];
@@ -24,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
 /// (who, never uses whom, why)
 const BANS: &[(&str, &str, &str)] = &[
     ("tree", "crdt", "the tree hashes rows and knows no data type"),
+    ("state", "crdt", "a space keeps rows and knows no data type"),
     ("sync", "crdt", "sync moves dots and bytes and knows no data type"),
     ("store", "crdt", "a store keeps rows and knows no data type"),
     ("store", "tree", "a store keeps what it is given; the engine keeps the tree beside it"),

@@ -77,6 +77,7 @@ impl<S: Store> Space<S> {
     /// Stages an entry: it becomes durable with the next commit, and visible with the bulk commit.
     pub(crate) fn stage(&mut self, key: RowKey, entry: Entry) {
         let dot = entry.dot.to_bytes().to_vec();
+        self.stage_used = true;
         self.overlay.put(Table::Stage, dot, codec::encode(&Staged { key, entry }));
     }
 
@@ -84,6 +85,18 @@ impl<S: Store> Space<S> {
     pub(crate) fn staged_entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
         let value = self.overlay.get(Table::Stage, &dot.to_bytes())?;
         value.map(|value| decode_staged(dot, &value)).transpose()
+    }
+
+    /// The entries of a delta are known now: what is staged of them has come another way.
+    pub(super) fn unstage_known(&mut self, dots: impl Iterator<Item = Dot>) -> Result<(), StoreError> {
+        if self.stage_used {
+            for dot in dots {
+                if self.overlay.get(Table::Stage, &dot.to_bytes())?.is_some() {
+                    self.unstage(&dot);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Drops a staged entry.

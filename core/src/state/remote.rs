@@ -183,6 +183,7 @@ impl<S: Store> Space<S> {
         let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
         let replica = delta.replica;
         self.with_rows(|held| merge::apply(held, &delta))?;
+        self.unstage_known(delta.entries().map(|(_, entry)| entry.dot))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         if self.clock.observe(delta.timestamp(), now.wall_ms) {

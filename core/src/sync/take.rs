@@ -141,10 +141,9 @@ impl Session {
         let Some(take) = cx.take.take() else { return Ok(()) };
         let Some((heads, vv, frontier)) = take.heads else { return Err(MISBEHAVED) };
         // Everything under V must have been told of, else what was left out would count as dead.
-        if vv.iter().any(|(replica, seq)| take.told.get(&replica) != Some(&seq)) {
-            if cx.space.planted.keeps(Rule::H2VectorFirst) {
-                return Err(MISBEHAVED);
-            }
+        let untold = vv.iter().any(|(replica, seq)| take.told.get(&replica) != Some(&seq));
+        if untold && cx.space.planted.keeps(Rule::H2VectorFirst) {
+            return Err(MISBEHAVED);
         }
         let tail = take.tail.iter().map(|received| received.delta.last()).collect::<Vec<_>>();
         let incoming = Incoming {
