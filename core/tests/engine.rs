@@ -70,6 +70,14 @@ impl World {
                 }
                 Output::Send { session, frame } => {
                     self.sent += 1;
+                    if std::env::var_os("TRACE").is_some() {
+                        println!(
+                            "{} {node} {session:?}: message {}, {} bytes",
+                            self.now,
+                            frame[0],
+                            frame.len()
+                        );
+                    }
                     let Some((a, b)) = self.links.get(&session) else { continue };
                     let to = if *a == node { *b } else { *a };
                     self.wires.entry((session, to)).or_default().push_back(frame);

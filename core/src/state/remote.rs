@@ -90,7 +90,7 @@ impl<S: Store> Space<S> {
         mut ahead: Ahead,
         replay: bool,
     ) -> Result<Vec<Step>, Applied> {
-        let ready = vouched_prefix(queue);
+        let ready = self.vouched_prefix(queue);
         if !self.signatures_hold(queue.range(..ready)) {
             return Err(Applied::Invalid);
         }
@@ -128,6 +128,24 @@ impl<S: Store> Space<S> {
             }
         }
         Ok(Applied::Done(count))
+    }
+
+    /// The length of the longest prefix in which the last delta of every replica carries a signature, or came another
+    /// way meanwhile.
+    fn vouched_prefix(&self, queue: &VecDeque<Received>) -> usize {
+        let mut unsigned: Vec<ReplicaId> = Vec::new();
+        let mut ready = 0;
+        for (index, received) in queue.iter().enumerate() {
+            let replica = received.delta.replica;
+            unsigned.retain(|other| *other != replica);
+            if received.signature.is_none() && received.delta.last_seq() > self.heads.seq(&replica) {
+                unsigned.push(replica);
+            }
+            if unsigned.is_empty() {
+                ready = index + 1;
+            }
+        }
+        ready
     }
 
     /// Whether the last signature of each replica in a prefix holds; it vouches for all before it.
@@ -238,21 +256,4 @@ impl<S: Store> Space<S> {
         self.touched.append(&mut touched);
         Ok(result)
     }
-}
-
-/// The length of the longest prefix in which the last delta of every replica carries a signature.
-fn vouched_prefix(queue: &VecDeque<Received>) -> usize {
-    let mut unsigned: Vec<ReplicaId> = Vec::new();
-    let mut ready = 0;
-    for (index, received) in queue.iter().enumerate() {
-        let replica = received.delta.replica;
-        unsigned.retain(|other| *other != replica);
-        if received.signature.is_none() {
-            unsigned.push(replica);
-        }
-        if unsigned.is_empty() {
-            ready = index + 1;
-        }
-    }
-    ready
 }

@@ -115,8 +115,15 @@ impl From<Nonsense> for Unlinked {
     }
 }
 
-/// Seq and chain up to which each author is known, here or in what was received before.
-pub(crate) type Tails = BTreeMap<ReplicaId, (u64, Chain)>;
+/// How far an author is known, here or in what was received before and not yet applied.
+#[derive(Clone, Copy)]
+pub(crate) struct Tail {
+    pub(crate) seq: u64,
+    pub(crate) chain: Chain,
+    pub(crate) intro: Intro,
+}
+
+pub(crate) type Tails = BTreeMap<ReplicaId, Tail>;
 
 /// Where the runs of a frame begin.
 pub(crate) struct Linker<'a> {
@@ -135,7 +142,7 @@ impl Linker<'_> {
                 return Err(Unlinked::Nonsense);
             }
             next.push((run.first_seq, self.intro(&replica, run.intro)?));
-            let (seq, chain) = self.tail(&replica);
+            let (seq, chain) = self.known(&replica);
             if run.first_seq == seq + 1 && !run.previous.matches(&chain) {
                 return Err(Unlinked::Fork(replica));
             }
@@ -149,7 +156,7 @@ impl Linker<'_> {
             let delta = rebuild(frame, run, *seq, wire)?;
             *seq = delta.last_seq() + 1;
             let replica = delta.replica;
-            let (known, previous) = self.tail(&replica);
+            let (known, previous) = self.known(&replica);
             if delta.last_seq() <= known {
                 continue;
             }
@@ -159,19 +166,20 @@ impl Linker<'_> {
             }
             let bytes = delta.encode();
             let chain = delta.chain(self.space, &previous, &bytes);
-            self.tails.insert(replica, (delta.last_seq(), chain));
             let signature = run.signature.filter(|_| last_of_run[&wire.run] == index);
-            let Intro { device, nonce } = intro.ok_or(Nonsense)?;
+            let intro = intro.ok_or(Nonsense)?;
+            self.tails.insert(replica, Tail { seq: delta.last_seq(), chain, intro });
+            let Intro { device, nonce } = intro;
             received.push(Received { delta, bytes, previous, chain, signature, device, nonce });
         }
         Ok(received)
     }
 
-    fn tail(&self, replica: &ReplicaId) -> (u64, Chain) {
+    fn known(&self, replica: &ReplicaId) -> (u64, Chain) {
         let here = self.heads.get(replica).map(|head| (head.seq, head.chain));
         let here = here.unwrap_or_else(|| (0, crate::row::chain_start(self.space, replica)));
         match self.tails.get(replica) {
-            Some(tail) if tail.0 >= here.0 => *tail,
+            Some(tail) if tail.seq >= here.0 => (tail.seq, tail.chain),
             _ => here,
         }
     }
@@ -180,6 +188,9 @@ impl Linker<'_> {
     fn intro(&self, replica: &ReplicaId, given: Option<Intro>) -> Result<Option<Intro>, Nonsense> {
         if let Some(Head { device, nonce, .. }) = self.heads.get(replica) {
             return Ok(Some(Intro { device: *device, nonce: *nonce }));
+        }
+        if let Some(tail) = self.tails.get(replica) {
+            return Ok(Some(tail.intro));
         }
         match given {
             Some(intro) if ReplicaId::derive(&intro.device, self.space, &intro.nonce) != *replica => {

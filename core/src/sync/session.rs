@@ -180,6 +180,17 @@ impl Session {
         Ok(())
     }
 
+    /// What waits for a signature may have come another way meanwhile.
+    pub(super) fn retry<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        if !self.queue.is_empty() {
+            self.apply_queue(cx)?;
+            if self.queue.is_empty() {
+                self.settled = self.received;
+            }
+        }
+        Ok(())
+    }
+
     fn on_deltas<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

@@ -11,8 +11,8 @@ use crate::planted::Rule;
 use crate::row::{DotRuns, Entry, RowKey};
 use crate::state::{BulkHead, Heads, Incoming, Received};
 use crate::store::Store;
-use crate::sync::deltas::{Linker, Tails};
-use crate::sync::message::{BulkAsk, BulkChunk, BulkHeads, Deltas, Message};
+use crate::sync::deltas::{Linker, Tail, Tails};
+use crate::sync::message::{BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Milliseconds without a frame after which a bulk is given up, so that another peer can serve it.
@@ -108,7 +108,11 @@ impl Session {
         }
         let frontier = Frontier::from_dots(message.frontier.iter().copied());
         let Some(take) = self.taking(cx) else { return Ok(()) };
-        take.tails = heads.iter().map(|head| (head.replica, (head.seq, head.chain))).collect();
+        let tail = |head: &BulkHead| {
+            let BulkHead { seq, chain, device, nonce, .. } = *head;
+            (head.replica, Tail { seq, chain, intro: Intro { device, nonce } })
+        };
+        take.tails = heads.iter().map(tail).collect();
         take.heads = Some((heads, vv, frontier));
         Ok(())
     }
