@@ -82,11 +82,11 @@ impl Session {
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
         self.learn(cx, key, &entries)?;
-        if let Some(me) = me {
-            self.remind(cx, key, &me)?;
-        }
         if !hello.reply {
             self.say_hello(cx, true)?;
+        }
+        if let Some(me) = me {
+            self.remind(cx, key, &me);
         }
         self.say_vector(cx, key);
         if matches!(hello.vector, HelloVector::Whole(_)) {
@@ -153,15 +153,14 @@ impl Session {
     }
 
     /// Tells a replica that went back in time how far it once was.
-    fn remind<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) -> Result<(), End> {
+    fn remind<S: Store>(&self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
         let head = cx.space.durable.heads.iter().find(|(replica, _)| key.replica(replica) == me.replica);
-        let Some((replica, head)) = head else { return Ok(()) };
+        let Some((replica, head)) = head else { return };
         let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
         if further {
             let (replica, seq, chain, signature) = (*replica, head.seq, head.chain, head.signature);
             cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
         }
-        Ok(())
     }
 
     pub(super) fn on_you_were<S: Store>(
