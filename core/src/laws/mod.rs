@@ -25,11 +25,9 @@
 //! The model ([`Lawful::expected`]) sees a [`Record`] and nothing else: no rows, no vectors, no merge.
 //!
 //! ```
-//! # #[cfg(feature = "laws")] {
 //! use rejoin_core::crdt::FlagView;
 //! let checked = rejoin_core::laws::check_laws::<FlagView>();
 //! assert!(checked.concurrent * 10 >= checked.cases * 3);
-//! # }
 //! ```
 
 mod arbitrary;
