@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rejoin_core::SpaceId;
-use rejoin_core::engine::{Config, Engine, Input, Now, Output, Push, Role, SessionId, WriteError};
-use rejoin_core::identity::Ed25519;
-use rejoin_core::row::{Kind, Object, Payload, WriteRows};
-use rejoin_core::store::MemoryStore;
+use rejoin::core::SpaceId;
+use rejoin::core::engine::{Config, Engine, Input, Now, Output, Push, Role, SessionId, WriteError};
+use rejoin::core::identity::Ed25519;
+use rejoin::core::row::{Kind, Object, Payload, WriteRows};
+use rejoin::core::store::MemoryStore;
 
 struct Random(u64);
 
