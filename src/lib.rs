@@ -1,2 +1,3 @@
-//! rejoin keeps the same data on every device without a server.
+#![doc = include_str!("../README.md")]
+
 pub use rejoin_core as core;

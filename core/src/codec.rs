@@ -155,6 +155,18 @@ impl<'de, const MAX: usize> Deserialize<'de> for BoundedBytes<MAX> {
                 }
                 Ok(bytes.to_vec())
             }
+
+            // JSON has no bytes: there they are a list of numbers.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    if bytes.len() == MAX {
+                        return Err(de::Error::invalid_length(MAX + 1, &self));
+                    }
+                    bytes.push(byte);
+                }
+                Ok(bytes)
+            }
         }
         deserializer.deserialize_bytes(Bytes::<MAX>).map(Self)
     }
@@ -175,6 +187,14 @@ mod tests {
         assert!(decode::<BoundedVec<u64, { usize::MAX }>>(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x20]).is_err());
         assert!(decode::<BoundedBytes<3>>(&[4, 1, 2, 3, 4]).is_err());
         assert_eq!(decode::<BoundedBytes<4>>(&[4, 1, 2, 3, 4]).unwrap().into_vec(), vec![1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn bytes_come_back_from_json_within_their_bound() {
+        let bytes = BoundedBytes::<3>::new(vec![0, 128, 255]).unwrap();
+        let json = serde_json::to_string(&bytes).unwrap();
+        assert_eq!(serde_json::from_str::<BoundedBytes<3>>(&json).unwrap(), bytes);
+        assert!(serde_json::from_str::<BoundedBytes<2>>(&json).is_err());
     }
 
     #[test]

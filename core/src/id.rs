@@ -13,7 +13,6 @@ use uuid::Uuid;
 /// Domain strings of every BLAKE3 hash: two hashes of different meaning never collide.
 pub(crate) mod domain {
     pub(crate) const REPLICA: &[u8] = b"rejoin/1/replica";
-    pub(crate) const SPACE: &[u8] = b"rejoin/1/space";
     pub(crate) const CONTENT: &[u8] = b"rejoin/1/content";
     pub(crate) const CHAIN: &[u8] = b"rejoin/1/chain";
     pub(crate) const CHAIN_START: &[u8] = b"rejoin/1/chain-start";

@@ -8,34 +8,41 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`id`], [`limits`], [`error`], [`codec`] | names, bounds with their reasons, bounded canonical bytes |
+//! | [`id`], [`limits`], [`error`], [`planted`], [`codec`] | names, bounds with their reasons, bounded canonical bytes |
+//! | [`identity`] | device keys and signatures |
 //! | [`clock`] | version vectors, the frontier, Lamport and hybrid logical clocks |
 //! | [`value`] | self-describing values and serde access to them |
 //! | [`row`] | row keys, entries, deltas, and the one merge rule |
 //! | [`crdt`] | counters, sets, maps, registers: views over rows |
 //! | [`tree`] | the canonical hash of a state |
 //! | [`store`] | the small storage trait and a store in memory |
-//! | [`sync`] | messages and sessions: moves dots and bytes, knows no CRDT |
-//! | [`engine`] | the whole boundary: `Engine`, `Input`, `Output`, `Config` |
+//! | [`boundary`] | every input, output, event and setting of an engine |
+//! | `state` | one space over a store: memory above durable |
+//! | `sync` | messages and sessions: moves dots and bytes, knows no CRDT |
+//! | [`engine`] | the pure state machine that a host drives |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "laws"))]
 extern crate std;
 
 pub mod boundary;
 pub mod clock;
 pub mod codec;
+pub mod crdt;
 pub mod engine;
 pub mod error;
 pub mod id;
 pub mod identity;
+#[cfg(any(test, feature = "laws"))]
+pub mod laws;
 pub mod limits;
 pub mod planted;
 pub mod row;
 mod state;
 pub mod store;
+mod sync;
 pub mod tree;
 pub mod value;
 

@@ -1,6 +1,319 @@
 //! The engine: the pure state machine of one space on one device.
+//!
+//! It owns the state over a [`Store`], the open sessions and what arrived by gossip too early. See
+//! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
+mod gossip;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::boundary::Role::Initiator;
 pub use crate::boundary::{
     Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Verdict,
 };
+use crate::clock::VersionVector;
+use crate::id::{Dot, ReplicaId, Root};
+use crate::identity::Identity;
+pub use crate::planted::{Planted, Rule};
+use crate::row::{Entry, RowKey};
 pub use crate::state::{OpenError, ReadError, Reader, Transaction, WriteError};
+use crate::state::{Space, overlay_row};
+use crate::store::{Store, StoreError, Table};
+use crate::sync::{Context, End, Session, Take};
+use gossip::Early;
+
+/// One space on one device. See the module page.
+pub struct Engine<S> {
+    config: Config,
+    space: Space<S>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// The bulk sync being taken in: one at a time.
+    take: Option<Take>,
+    early: Early,
+    out: VecDeque<Output>,
+    /// The newest time that a call brought.
+    now: Now,
+    /// The log up to here was published by gossip.
+    published: u64,
+    /// The store failed: nothing more is written or said.
+    failed: Option<StoreError>,
+}
+
+impl<S: Store> Engine<S> {
+    /// Opens a store, empty or not. `seed` must be fresh random bytes: ids and nonces are drawn from it.
+    pub fn open(
+        config: Config,
+        identity: Box<dyn Identity>,
+        store: S,
+        seed: [u8; 32],
+    ) -> Result<Self, OpenError> {
+        let space = Space::open(&config, identity, store, seed)?;
+        let published = space.durable.log.next;
+        Ok(Self {
+            config,
+            space,
+            sessions: BTreeMap::new(),
+            take: None,
+            early: Early::default(),
+            out: VecDeque::new(),
+            now: Now { mono_ms: 0, wall_ms: 0 },
+            published,
+            failed: None,
+        })
+    }
+
+    /// Runs a transaction: applied to memory when this returns, durable with a later [`Event::Saved`]. Returns its last
+    /// dot, or `None` when it changed nothing. On an error nothing was changed.
+    pub fn write<T, E: From<WriteError>>(
+        &mut self,
+        now: Now,
+        write: impl FnOnce(&mut Transaction<'_, S>) -> Result<T, E>,
+    ) -> Result<(T, Option<Dot>), E> {
+        self.now = now;
+        if let Some(error) = &self.failed {
+            return Err(WriteError::Store(error.clone()).into());
+        }
+        self.space.transact(now, write)
+    }
+
+    /// Takes in what happened. Total: whatever a peer sent, there is no error here.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        if self.failed.is_some() {
+            return;
+        }
+        match input {
+            Input::Connected { session, role } => {
+                let previous = self.sessions.insert(session, Session::new(role));
+                assert!(previous.is_none(), "the host numbers each session once");
+                if role == Initiator {
+                    self.with_session(session, |session, cx| session.say_hello(cx, false));
+                }
+            }
+            Input::Received { session, frame } => {
+                self.with_session(session, |session, cx| session.receive(cx, &frame));
+                self.retry_early();
+            }
+            Input::Disconnected { session } => self.forget(session),
+            Input::Gossiped { id, frame } => {
+                let verdict = self.gossiped(&frame);
+                self.out.push_back(Output::Judged { id, verdict });
+            }
+            Input::Persisted { commit, result } => self.persisted(commit, result),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    /// The next thing to do for the host; drain it to `None` after every mutation.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.out.is_empty() && self.failed.is_none() {
+            self.settle();
+        }
+        self.out.pop_front()
+    }
+
+    /// When to `Tick`, in milliseconds of the monotonic clock; `None` while nothing is due.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let hello = self.sessions.values().filter_map(Session::due).min();
+        let take = self.take.as_ref().map(|take| take.deadline);
+        hello.into_iter().chain(take).min().filter(|_| self.failed.is_none())
+    }
+
+    /// Reads the state in memory.
+    pub fn reader(&self) -> Reader<'_, S> {
+        Reader { space: &self.space }
+    }
+
+    /// Visits every live row in memory, in key order.
+    pub fn visit_rows(&self, visit: &mut dyn FnMut(&RowKey, &[Entry])) -> Result<(), StoreError> {
+        let mut failed = None;
+        self.space.overlay.scan(Table::Rows, &[], &mut |key, value| {
+            match overlay_row(key, value) {
+                Ok((key, entries)) => visit(&key, &entries),
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() {
+                core::ops::ControlFlow::Break(())
+            } else {
+                core::ops::ControlFlow::Continue(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// What memory has seen.
+    pub fn version_vector(&self) -> VersionVector {
+        self.space.heads.vector()
+    }
+
+    /// What is durable.
+    pub fn durable_version_vector(&self) -> VersionVector {
+        self.space.durable.heads.vector()
+    }
+
+    /// The root of the durable state.
+    pub fn root(&mut self) -> Result<Root, StoreError> {
+        self.space.durable_root()
+    }
+
+    /// The id that this store writes under, if it has one.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        self.space.replica()
+    }
+
+    /// Whether two histories were seen under this id.
+    pub fn is_forked(&self, replica: &ReplicaId) -> bool {
+        self.space.heads.get(replica).is_some_and(|head| head.forked)
+    }
+
+    /// Dots of entries that an unfinished bulk sync has fetched; invisible to reads.
+    pub fn staged(&self) -> Result<Vec<Dot>, StoreError> {
+        self.space.staged()
+    }
+
+    /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.
+    pub fn check(&mut self) -> Result<(), String> {
+        self.space.check()
+    }
+
+    /// What it has done since it was opened.
+    pub const fn stats(&self) -> &Stats {
+        &self.space.stats
+    }
+
+    /// The store, for the host to let it show a commit.
+    pub fn store_mut(&mut self) -> &mut S {
+        self.space.overlay.store_mut()
+    }
+
+    /// Ends the engine and gives the store back.
+    pub fn into_store(self) -> S {
+        self.space.overlay.into_store()
+    }
+
+    /// Runs one session on this engine's state, and ends it if it must.
+    fn with_session(
+        &mut self,
+        id: SessionId,
+        run: impl FnOnce(&mut Session, &mut Context<'_, S>) -> Result<(), End>,
+    ) {
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        let push = self.pushes_on_streams(self.sessions.len() + 1);
+        let mut hello_all = false;
+        let mut context = Context {
+            id,
+            now: self.now,
+            config: &self.config,
+            space: &mut self.space,
+            out: &mut self.out,
+            take: &mut self.take,
+            push,
+            hello_all: &mut hello_all,
+        };
+        match run(&mut session, &mut context) {
+            Ok(()) => {
+                self.sessions.insert(id, session);
+            }
+            Err(End::Peer(reason)) => {
+                self.out.push_back(Output::Disconnect { session: id, reason });
+                self.forget(id);
+            }
+            Err(End::Store(error)) => {
+                self.sessions.insert(id, session);
+                self.fail(error);
+            }
+        }
+        if hello_all {
+            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        }
+    }
+
+    const fn pushes_on_streams(&self, sessions: usize) -> bool {
+        match self.config.push {
+            Push::Streams => true,
+            Push::Auto(most) => sessions <= most,
+            Push::Gossip | Push::Off => false,
+        }
+    }
+
+    fn forget(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+        if self.take.as_ref().is_some_and(|take| take.session == id) {
+            self.take = None;
+            self.space.stats.bulk_aborted += 1;
+            // Others may have offered while this one was under way.
+            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        }
+    }
+
+    fn persisted(&mut self, commit: u64, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {
+                self.space.persisted(commit);
+                return;
+            }
+            Err(error) => self.space.revert(error),
+        }
+        self.early.clear();
+        if let Some(take) = self.take.take() {
+            self.space.stats.bulk_aborted += 1;
+            self.with_session(take.session, |session, cx| {
+                session.give_up_bulk(cx);
+                Ok(())
+            });
+        }
+        for session in self.sessions.values_mut() {
+            session.on_commit_failed(self.now);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now.mono_ms;
+        if let Some(take) = self.take.as_ref().filter(|take| take.deadline <= now) {
+            let id = take.session;
+            self.with_session(id, |session, cx| {
+                session.give_up_bulk(cx);
+                Ok(())
+            });
+        }
+    }
+
+    /// Lets everything go on that can: sessions, then the next commit, then gossip.
+    fn settle(&mut self) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.with_session(id, Session::advance);
+        }
+        if let Err(error) = self.publish() {
+            self.fail(error);
+        }
+        if self.failed.is_none() {
+            match self.space.take_commit() {
+                Ok(Some(commit)) => {
+                    self.sessions.values_mut().for_each(Session::on_commit_taken);
+                    self.out.push_back(Output::Persist(commit));
+                }
+                Ok(None) => {}
+                Err(error) => self.fail(error),
+            }
+        }
+        let events = core::mem::take(&mut self.space.events);
+        self.out.extend(events.into_iter().map(Output::Event));
+    }
+
+    /// The store cannot be read: says so once and stops.
+    fn fail(&mut self, error: StoreError) {
+        if self.failed.is_some() {
+            return;
+        }
+        for session in core::mem::take(&mut self.sessions).into_keys() {
+            self.out.push_back(Output::Disconnect { session, reason: Reason::StoreFailed });
+        }
+        self.take = None;
+        self.out.push_back(Output::Event(Event::StoreFailed { error: error.clone() }));
+        self.failed = Some(error);
+    }
+}

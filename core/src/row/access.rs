@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::error::KeyError;
 use crate::id::ReplicaId;
-use crate::row::{Entry, Object, Payload, RowKey};
+use crate::row::{DeltaError, Entry, Object, Payload, RowKey};
 use crate::value::ValueError;
 
 /// A write that cannot be made, or a read that cannot be asked for. Nothing was changed.
@@ -22,6 +22,9 @@ pub enum DataError {
     /// A counter would pass the largest total that it can hold.
     #[error("the counter cannot go that far: a replica's own total ends at 2^64 - 1")]
     CounterFull,
+    /// The transaction is too large.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
 }
 
 /// Live entries, by row. Reads that one borrow makes see one state.

@@ -1,6 +1,6 @@
 //! Rows in memory: a whole state that needs no engine. The values of [`crate::crdt`] that stand alone live on it.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ops::{Bound, ControlFlow};
@@ -11,10 +11,11 @@ use thiserror::Error;
 use crate::clock::{Timestamp, VersionVector};
 use crate::codec::BoundedVec;
 use crate::id::{Dot, ReplicaId};
+use crate::limits::CHUNK_RUNS;
 use crate::planted::Planted;
 use crate::row::access::DataError;
 use crate::row::merge::{self, Holder, Snapshot};
-use crate::row::{Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey};
+use crate::row::{Delta, DeltaError, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, Runs};
 
 /// Live entries and the vector that covers them.
 ///
@@ -30,11 +31,79 @@ pub struct Rows {
 /// The part of a state that somebody at `since` lacks: entries that it has not seen, and what is still live of all that
 /// it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct RowsDelta {
     since: VersionVector,
     vv: VersionVector,
+    #[serde(with = "in_chunks")]
     live: DotRuns,
     entries: Vec<(RowKey, Entry)>,
+}
+
+/// What may be a delta.
+#[derive(Deserialize)]
+struct Parts {
+    since: VersionVector,
+    vv: VersionVector,
+    #[serde(with = "in_chunks")]
+    live: DotRuns,
+    entries: Vec<(RowKey, Entry)>,
+}
+
+impl TryFrom<Parts> for RowsDelta {
+    type Error = &'static str;
+
+    /// Exactly the live entries beyond `since`, each once: one dot in two rows would outlive its kill in one of them.
+    fn try_from(parts: Parts) -> Result<Self, &'static str> {
+        let Parts { since, vv, live, entries } = parts;
+        let dots: BTreeSet<Dot> = entries.iter().map(|(_, entry)| entry.dot).collect();
+        let runs = live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
+        let new = runs.map(|(replica, (first, last))| {
+            let first = first.max(since.seq(replica).saturating_add(1));
+            last.checked_sub(first).map_or(0, |more| more.saturating_add(1))
+        });
+        let beyond = new.fold(0, u64::saturating_add);
+        let sound = dots.len() == entries.len()
+            && dots.iter().all(|dot| vv.contains(dot) && live.contains(dot) && !since.contains(dot))
+            && beyond == dots.len() as u64
+            && entries.iter().all(|(key, entry)| entry.is_intact(key));
+        if sound { Ok(Self { since, vv, live, entries }) } else { Err("the delta contradicts itself") }
+    }
+}
+
+/// Runs decode only up to a bound that suits a frame. A state may have more of them: here one replica may have several
+/// sets of runs, each within the bound.
+mod in_chunks {
+    use super::{CHUNK_RUNS, Deserialize, Deserializer, DotRuns, ReplicaId, Runs, Serializer, Vec};
+
+    pub(super) fn serialize<S: Serializer>(dots: &DotRuns, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut chunks: Vec<(ReplicaId, Runs)> = Vec::new();
+        for (replica, runs) in dots.iter() {
+            for (index, (first, last)) in runs.iter().enumerate() {
+                if index % CHUNK_RUNS == 0 {
+                    chunks.push((*replica, Runs::default()));
+                }
+                if let Some((_, chunk)) = chunks.last_mut() {
+                    chunk.insert_range(first, last);
+                }
+            }
+        }
+        serializer.collect_seq(chunks)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DotRuns, D::Error> {
+        let chunks = Vec::<(ReplicaId, Runs)>::deserialize(deserializer)?;
+        let mut dots = DotRuns::default();
+        chunks.iter().for_each(|(replica, runs)| dots.insert_runs(*replica, runs));
+        Ok(dots)
+    }
+}
+
+impl RowsDelta {
+    /// The newest timestamp among the entries that it carries.
+    pub fn timestamp(&self) -> Timestamp {
+        self.entries.iter().map(|(_, entry)| entry.timestamp()).max().unwrap_or_default()
+    }
 }
 
 /// The delta starts beyond what is known here; applying it would leave a hole, and holes work as deletes. Nothing was
@@ -67,13 +136,61 @@ impl Rows {
         key: RowKey,
         payload: Option<Payload>,
     ) -> Dot {
-        let kills = self.row(&key).iter().map(|entry| entry.dot).collect();
-        let dot = Dot::new(author, self.vv.seq(&author) + 1);
-        let puts = payload.map(|payload| Put { offset: 0, key, payload }).into_iter().collect();
-        let deps = Deps::Dots(BoundedVec::default());
-        let delta = Delta::new(dot, 1, timestamp, deps, puts, kills).expect("one row fits in a delta");
-        let Ok(()) = merge::apply(self, &delta);
-        self.vv.tick(author)
+        let rows = BTreeMap::from([(key, payload)]);
+        self.commit(author, timestamp, rows).expect("one row fits in a delta").last()
+    }
+
+    /// Replaces rows (or removes them, without a payload) as one transaction of `author`: one delta, also when it only
+    /// removes.
+    pub fn commit(
+        &mut self,
+        author: ReplicaId,
+        timestamp: Timestamp,
+        rows: BTreeMap<RowKey, Option<Payload>>,
+    ) -> Result<Delta, DeltaError> {
+        let kills = rows.keys().flat_map(|key| self.row(key)).map(|entry| entry.dot).collect();
+        let put = rows.into_iter().filter_map(|(key, payload)| Some((key, payload?)));
+        let puts: Vec<_> =
+            put.zip(0..).map(|((key, payload), offset)| Put { offset, key, payload }).collect();
+        // The whole vector is a past too, only a wordier one than its frontier.
+        let past = self.vv.iter().map(|(replica, seq)| Dot::new(replica, seq)).collect();
+        let deps = BoundedVec::new(past).map_or_else(|| Deps::Digest(self.vv.digest()), Deps::Dots);
+        let first = Dot::new(author, self.vv.seq(&author).saturating_add(1));
+        let delta = Delta::new(first, (puts.len() as u64).max(1), timestamp, deps, puts, kills)?;
+        self.apply(&delta).expect("its past is this state");
+        Ok(delta)
+    }
+
+    /// Applies a transaction of another state. Known ones change nothing; one whose past is not known here is refused.
+    pub fn apply(&mut self, delta: &Delta) -> Result<(), Gap> {
+        let known = self.vv.seq(&delta.replica);
+        if delta.last_seq() <= known {
+            return Ok(());
+        }
+        let deps_met = match &delta.deps {
+            Deps::Dots(dots) => dots.iter().all(|dot| self.vv.contains(dot)),
+            Deps::Digest(digest) => *digest == self.vv.digest(),
+        };
+        let kills_known = delta.kills.iter().all(|(replica, runs)| runs.last() <= Some(self.vv.seq(replica)));
+        if delta.first_seq - 1 != known || !deps_met || !kills_known {
+            return Err(Gap);
+        }
+        let Ok(()) = merge::apply(self, delta);
+        self.vv.observe(delta.replica, delta.last_seq());
+        Ok(())
+    }
+
+    /// The part of this state that lies under `vector`: what is live here of what `vector` covers. It is below this
+    /// state in the order of joins. It is no earlier state: what was killed since is missing in it.
+    pub fn restrict(&self, vector: &VersionVector) -> Self {
+        let mut part = Self::new();
+        for (key, row) in &self.rows {
+            for entry in row.iter().filter(|entry| vector.contains(&entry.dot)) {
+                let Ok(()) = part.insert(key, entry.clone());
+            }
+        }
+        self.vv.iter().for_each(|(replica, seq)| part.vv.observe(replica, seq.min(vector.seq(&replica))));
+        part
     }
 
     /// Joins another state.
@@ -102,6 +219,7 @@ impl Rows {
         if !had {
             return Err(Gap);
         }
+        #[allow(clippy::needless_update, reason = "the feature `planted` adds a field")]
         let theirs = Snapshot { vv: delta.vv.clone(), live: delta.live.clone(), ..Snapshot::default() };
         let Ok(()) = merge::join(self, &theirs, delta.entries.iter().cloned(), Planted::default());
         self.vv.merge(&delta.vv);
@@ -202,11 +320,13 @@ impl<'de> Deserialize<'de> for Rows {
     /// A stored state is a delta since nothing. One that contradicts itself is refused.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let delta = RowsDelta::deserialize(deserializer)?;
-        let sound = delta.since.is_empty()
-            && delta.entries.iter().all(|(key, entry)| delta.vv.contains(&entry.dot) && entry.is_intact(key));
         let mut rows = Self::new();
         rows.merge_delta(&delta).map_err(de::Error::custom)?;
-        let whole = rows.dots.keys().copied().collect::<DotRuns>() == delta.live;
-        if sound && whole { Ok(rows) } else { Err(de::Error::custom("the stored state contradicts itself")) }
+        // Without a past to refer to, everything live is carried.
+        if delta.since.is_empty() {
+            Ok(rows)
+        } else {
+            Err(de::Error::custom("a part of a state is no state"))
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::planted::Rule;
 use crate::row::merge::{self, Snapshot};
-use crate::row::{DotRuns, Entry, RowKey};
+use crate::row::{DotRuns, Entry, RowKey, Runs};
 use crate::state::remote::Step;
 use crate::state::{Applied, Head, Received, Space, overlay};
 use crate::store::{Store, StoreError, Table};
@@ -49,7 +49,9 @@ impl BulkHead {
 
 /// Everything that a bulk sync has fetched, ready to be committed.
 pub(crate) struct Incoming {
-    /// V, with what vouches for it.
+    /// V.
+    pub(crate) vv: VersionVector,
+    /// What vouches for those of V that are news.
     pub(crate) heads: Vec<BulkHead>,
     /// The peer's frontier at V.
     pub(crate) frontier: Frontier,
@@ -60,6 +62,7 @@ pub(crate) struct Incoming {
     /// What the peer applied after V.
     pub(crate) tail: VecDeque<Received>,
     /// What was known here when the session began; only a planted fault looks at it.
+    #[cfg(feature = "planted")]
     pub(crate) known_at_start: VersionVector,
 }
 
@@ -74,6 +77,7 @@ impl<S: Store> Space<S> {
     /// Stages an entry: it becomes durable with the next commit, and visible with the bulk commit.
     pub(crate) fn stage(&mut self, key: RowKey, entry: Entry) {
         let dot = entry.dot.to_bytes().to_vec();
+        self.stage_used = true;
         self.overlay.put(Table::Stage, dot, codec::encode(&Staged { key, entry }));
     }
 
@@ -81,6 +85,18 @@ impl<S: Store> Space<S> {
     pub(crate) fn staged_entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
         let value = self.overlay.get(Table::Stage, &dot.to_bytes())?;
         value.map(|value| decode_staged(dot, &value)).transpose()
+    }
+
+    /// The entries of a delta are known now: what is staged of them has come another way.
+    pub(super) fn unstage_known(&mut self, dots: impl Iterator<Item = Dot>) -> Result<(), StoreError> {
+        if self.stage_used {
+            for dot in dots {
+                if self.overlay.get(Table::Stage, &dot.to_bytes())?.is_some() {
+                    self.unstage(&dot);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Drops a staged entry.
@@ -96,7 +112,13 @@ impl<S: Store> Space<S> {
         let Some(tail) = self.plan_tail(&incoming).filter(|_| self.is_complete(&incoming, &staged)) else {
             return Ok(false);
         };
-        let vv: VersionVector = incoming.heads.iter().map(|head| (head.replica, head.seq)).collect();
+        // The peer thought that more was known here than is, and sent nothing that vouches for it.
+        let vouched =
+            |(id, seq)| self.heads.seq(&id) >= seq || incoming.heads.iter().any(|head| head.replica == id);
+        if !incoming.vv.iter().all(vouched) {
+            return Ok(false);
+        }
+        let vv = incoming.vv;
         let mine = self.heads.vector();
         let theirs = Snapshot {
             vv: vv.clone(),
@@ -214,6 +236,28 @@ impl<S: Store> Space<S> {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;
                 self.touched.extend([mine_key, key]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What rule H1 forbids: entries and removals of one chunk at once, the vector later.
+    pub(crate) fn join_early(
+        &mut self,
+        replica: ReplicaId,
+        (first, last): (u64, u64),
+        live: &Runs,
+        entries: Vec<(RowKey, Entry)>,
+    ) -> Result<(), StoreError> {
+        for (key, entry) in entries {
+            if !self.heads.contains(&entry.dot) {
+                self.touched.push(key.clone());
+                self.overlay.insert_entry(&key, entry)?;
+            }
+        }
+        for seq in self.overlay.live_within(&replica, first, last)? {
+            if !live.contains(seq) {
+                self.overlay.remove_dot(&Dot::new(replica, seq))?;
             }
         }
         Ok(())

@@ -338,13 +338,14 @@ impl<S: Store> Space<S> {
         let bytes = delta.encode();
         assert!(bytes.len() <= DELTA_BYTES, "a pending delta was kept within its limits");
         let head = self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun");
-        head.chain = delta.chain(&self.id, &head.chain, &bytes);
+        let previous = head.chain;
+        head.chain = delta.chain(&self.id, &previous, &bytes);
         head.signature = self.identity.sign(&signed_head(&self.id, &own.replica, last_seq, &head.chain));
         let signature = head.signature;
         self.frontier.advance(delta.last(), pending.first - 1, &[], true);
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);
-        self.append_log(bytes, Some(signature))
+        self.append_log(bytes, previous, Some(signature))
     }
 
     /// What a delta beginning at `first` depends on: everything known here, as the other replicas' maximal dots. Its

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::VersionVector;
 use crate::codec;
 use crate::error::CodecError;
-use crate::id::Signature;
+use crate::id::{Chain, Dot, Signature};
 use crate::row::Delta;
 use crate::state::{Space, overlay};
 use crate::store::{Store, StoreError, Table};
@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError, Table};
 /// A stored delta.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Stored {
+    previous: Chain,
     signature: Option<Signature>,
     delta: Vec<u8>,
 }
@@ -30,6 +31,8 @@ pub(crate) struct LogRecord {
     /// Its arrival number.
     pub(crate) arrival: u64,
     pub(crate) delta: Delta,
+    /// Its author's chain before it.
+    pub(crate) previous: Chain,
     /// Its author's signature on the chain after it, if one is known.
     pub(crate) signature: Option<Signature>,
     /// Bytes of the delta.
@@ -43,7 +46,8 @@ fn decode(key: &[u8], value: &[u8]) -> Result<LogRecord, StoreError> {
         return Err(overlay::damaged(CodecError::Malformed));
     };
     let delta = Delta::decode(&stored.delta).map_err(|_| overlay::damaged(CodecError::Malformed))?;
-    Ok(LogRecord { arrival, delta, signature: stored.signature, size: stored.delta.len() })
+    let Stored { previous, signature, delta: bytes } = stored;
+    Ok(LogRecord { arrival, delta, previous, signature, size: bytes.len() })
 }
 
 impl<S: Store> Space<S> {
@@ -51,11 +55,12 @@ impl<S: Store> Space<S> {
     pub(super) fn append_log(
         &mut self,
         delta: Vec<u8>,
+        previous: Chain,
         signature: Option<Signature>,
     ) -> Result<(), StoreError> {
         let size = delta.len() as u64;
         let arrival = self.log.next.to_be_bytes().to_vec();
-        self.overlay.put(Table::Log, arrival, codec::encode(&Stored { signature, delta }));
+        self.overlay.put(Table::Log, arrival, codec::encode(&Stored { previous, signature, delta }));
         self.log.next += 1;
         self.log.bytes += size;
         while self.log.bytes > self.log_limit {
@@ -124,5 +129,22 @@ impl<S: Store> Space<S> {
             if missing == 0 || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         failed.map_or(Ok(start), Err)
+    }
+
+    /// The chain of `dot.replica` at `dot.seq`, if the durable log still knows it.
+    pub(crate) fn chain_at(&self, dot: Dot) -> Result<Option<Chain>, StoreError> {
+        let head = self.durable.heads.get(&dot.replica);
+        if let Some(head) = head.filter(|head| head.seq == dot.seq) {
+            return Ok(Some(head.chain));
+        }
+        let mut chain = None;
+        self.read_log(0, &mut |record| {
+            if record.delta.replica == dot.replica && record.delta.first_seq == dot.seq + 1 {
+                chain = Some(record.previous);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(chain)
     }
 }

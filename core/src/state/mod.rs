@@ -32,7 +32,7 @@ pub(crate) use commit::Durable;
 pub(crate) use head::{Head, Heads};
 pub use local::{ReadError, Reader, Transaction, WriteError};
 pub(crate) use log::LogRecord;
-pub(crate) use overlay::{Overlay, decode_dot};
+pub(crate) use overlay::{Overlay, decode_dot, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
 
 use commit::InFlight;
@@ -103,6 +103,8 @@ pub(crate) struct Space<S> {
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
+    /// The stage may hold something; while it does not, deltas need not be looked up in it.
+    stage_used: bool,
     in_flight: Option<InFlight>,
 }
 
@@ -139,8 +141,10 @@ impl<S: Store> Space<S> {
             changed_heads: ChangedHeads::new(),
             own_changed: false,
             touched: Vec::new(),
+            stage_used: true,
             in_flight: None,
         };
+        space.stage_used = !space.staged()?.is_empty();
         if fresh {
             space.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
             space.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), space.id.0.to_vec());

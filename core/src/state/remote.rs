@@ -90,7 +90,7 @@ impl<S: Store> Space<S> {
         mut ahead: Ahead,
         replay: bool,
     ) -> Result<Vec<Step>, Applied> {
-        let ready = vouched_prefix(queue);
+        let ready = self.vouched_prefix(queue);
         if !self.signatures_hold(queue.range(..ready)) {
             return Err(Applied::Invalid);
         }
@@ -128,6 +128,24 @@ impl<S: Store> Space<S> {
             }
         }
         Ok(Applied::Done(count))
+    }
+
+    /// The length of the longest prefix in which the last delta of every replica carries a signature, or came another
+    /// way meanwhile.
+    fn vouched_prefix(&self, queue: &VecDeque<Received>) -> usize {
+        let mut unsigned: Vec<ReplicaId> = Vec::new();
+        let mut ready = 0;
+        for (index, received) in queue.iter().enumerate() {
+            let replica = received.delta.replica;
+            unsigned.retain(|other| *other != replica);
+            if received.signature.is_none() && received.delta.last_seq() > self.heads.seq(&replica) {
+                unsigned.push(replica);
+            }
+            if unsigned.is_empty() {
+                ready = index + 1;
+            }
+        }
+        ready
     }
 
     /// Whether the last signature of each replica in a prefix holds; it vouches for all before it.
@@ -180,9 +198,10 @@ impl<S: Store> Space<S> {
     fn apply_one(&mut self, now: Now, received: Received) -> Result<(), StoreError> {
         // Own pending transactions did not see this.
         self.seal()?;
-        let Received { delta, bytes, chain, signature, device, nonce, .. } = received;
+        let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
         let replica = delta.replica;
         self.with_rows(|held| merge::apply(held, &delta))?;
+        self.unstage_known(delta.entries().map(|(_, entry)| entry.dot))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         if self.clock.observe(delta.timestamp(), now.wall_ms) {
@@ -207,7 +226,7 @@ impl<S: Store> Space<S> {
             head.floor = head.seq;
         }
         self.touch_head(replica);
-        self.append_log(bytes, signature)
+        self.append_log(bytes, previous, signature)
     }
 
     /// What rule H5 forbids: counts a delta as received without applying it.
@@ -237,21 +256,4 @@ impl<S: Store> Space<S> {
         self.touched.append(&mut touched);
         Ok(result)
     }
-}
-
-/// The length of the longest prefix in which the last delta of every replica carries a signature.
-fn vouched_prefix(queue: &VecDeque<Received>) -> usize {
-    let mut unsigned: Vec<ReplicaId> = Vec::new();
-    let mut ready = 0;
-    for (index, received) in queue.iter().enumerate() {
-        let replica = received.delta.replica;
-        unsigned.retain(|other| *other != replica);
-        if received.signature.is_none() {
-            unsigned.push(replica);
-        }
-        if unsigned.is_empty() {
-            ready = index + 1;
-        }
-    }
-    ready
 }

@@ -1,5 +1,10 @@
 //! Typed data through values, and values through other formats.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "apps hold hash maps, and their random order must not reach the bytes"
+)]
+
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec;

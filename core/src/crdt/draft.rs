@@ -1,0 +1,152 @@
+//! A transaction being written, over rows that stay as they are until it is committed.
+
+use alloc::collections::BTreeMap;
+use core::ops::ControlFlow;
+
+use crate::clock::Timestamp;
+use crate::id::{Dot, ReplicaId};
+use crate::row::{Entry, Object, Payload, ReadRows, RowKey, WriteRows};
+
+/// Writes held back until they are committed as one act. Reads see them.
+#[derive(Debug)]
+pub struct Draft<'a, R> {
+    below: &'a R,
+    next: Dot,
+    timestamp: Timestamp,
+    /// The new entry of a row, or none for a row that goes.
+    rows: BTreeMap<RowKey, Option<Entry>>,
+}
+
+impl<'a, R> Draft<'a, R> {
+    /// An empty transaction over `below`. `next` is the author's next dot; entries that this draft shows carry it for
+    /// now, and the commit gives each its own.
+    pub const fn new(below: &'a R, next: Dot, timestamp: Timestamp) -> Self {
+        Self { below, next, timestamp, rows: BTreeMap::new() }
+    }
+
+    /// What was written: the new payload of each row, or none for a row that goes. See [`crate::row::Rows::commit`].
+    pub fn into_rows(self) -> BTreeMap<RowKey, Option<Payload>> {
+        self.rows.into_iter().map(|(key, entry)| (key, entry.map(|entry| entry.payload))).collect()
+    }
+}
+
+impl<R: ReadRows> ReadRows for Draft<'_, R> {
+    type Error = R::Error;
+
+    fn entries(&self, key: &RowKey) -> Result<alloc::vec::Vec<Entry>, R::Error> {
+        match self.rows.get(key) {
+            Some(entry) => Ok(entry.iter().cloned().collect()),
+            None => self.below.entries(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        object: &Object,
+        from: &[u8],
+        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
+    ) -> Result<(), R::Error> {
+        let first = object.row(from).map_err(crate::row::DataError::from)?;
+        let of_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
+        let mut drafted = self.rows.range(first..).take_while(|(key, _)| of_object(key)).peekable();
+        let mut flow = ControlFlow::Continue(());
+        self.below.scan(object, from, &mut |key, entries| {
+            while let Some((drafted, entry)) = drafted.next_if(|(drafted, _)| *drafted <= key) {
+                if let Some(entry) = entry {
+                    flow = visit(drafted, core::slice::from_ref(entry));
+                }
+                if flow.is_break() || drafted == key {
+                    return flow;
+                }
+            }
+            flow = visit(key, entries);
+            flow
+        })?;
+        for (key, entry) in drafted {
+            if let (ControlFlow::Continue(()), Some(entry)) = (flow, entry) {
+                flow = visit(key, core::slice::from_ref(entry));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: ReadRows> WriteRows for Draft<'_, R> {
+    fn author(&self) -> ReplicaId {
+        self.next.replica
+    }
+
+    fn put(&mut self, key: RowKey, payload: Payload) -> Result<(), R::Error> {
+        let entry = Entry::new(&key, self.next, self.timestamp, payload);
+        self.rows.insert(key, Some(entry));
+        Ok(())
+    }
+
+    fn remove(&mut self, key: RowKey) -> Result<(), R::Error> {
+        if self.below.entries(&key)?.is_empty() {
+            self.rows.remove(&key);
+        } else {
+            self.rows.insert(key, None);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+    use crate::row::{Kind, Rows};
+
+    const AUTHOR: ReplicaId = ReplicaId::from_u128(1);
+
+    fn dot(rows: &Rows) -> Dot {
+        Dot::new(AUTHOR, rows.version_vector().seq(&AUTHOR) + 1)
+    }
+
+    fn seen(rows: &impl ReadRows<Error = crate::row::DataError>, from: u8, stop: usize) -> Vec<(u8, u8)> {
+        let object = Object::new(Kind(9), "o").unwrap();
+        let mut out = Vec::new();
+        rows.scan(&object, &[from], &mut |key, entries| {
+            out.push((key.element()[0], entries[0].payload[0]));
+            if out.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap();
+        out
+    }
+
+    quickcheck! {
+        fn a_draft_shows_what_its_commit_will(old: Vec<(u8, u8)>, new: Vec<(u8, Option<u8>)>, from: u8, stop: u8) -> bool {
+            let object = |path| Object::new(Kind(9), path).unwrap();
+            let mut rows = Rows::new();
+            for (element, value) in old {
+                let payload = Payload::new(&[value][..]);
+                rows.write(AUTHOR, Timestamp(1), object("o").row(&[element % 16]).unwrap(), payload);
+            }
+            // A neighbour on each side: scans stay within their object.
+            for path in ["n", "p"] {
+                rows.write(AUTHOR, Timestamp(1), object(path).row(&[0]).unwrap(), Payload::new(&[0][..]));
+            }
+            let mut draft = Draft::new(&rows, dot(&rows), Timestamp(2));
+            for (element, value) in new {
+                let key = object("o").row(&[element % 16]).unwrap();
+                match value {
+                    Some(value) => draft.put(key, Payload::new(&[value][..]).unwrap()).unwrap(),
+                    None => draft.remove(key).unwrap(),
+                }
+            }
+            let (from, stop) = (from % 17, usize::from(stop % 8));
+            let shown = (seen(&draft, from, stop), seen(&draft, 0, 0));
+            let writes = draft.into_rows();
+            let mut committed = rows.clone();
+            if !writes.is_empty() {
+                committed.commit(AUTHOR, Timestamp(2), writes).unwrap();
+            }
+            committed.check();
+            shown == (seen(&committed, from, stop), seen(&committed, 0, 0))
+        }
+    }
+}

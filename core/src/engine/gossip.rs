@@ -1,0 +1,177 @@
+//! Gossip: own deltas published as they become durable, others' taken in, early ones kept for a while.
+//!
+//! Gossip only saves time. A message may come late, twice, out of order or never; whatever it cannot deliver is found by
+//! the next hello. Runs that arrive before their past are kept, verified, up to a bound.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use crate::boundary::{Output, Push, Verdict};
+use crate::codec;
+use crate::engine::Engine;
+use crate::id::{Dot, ReplicaId};
+use crate::identity::signed_head;
+use crate::limits::GOSSIP_BYTES;
+use crate::planted::Rule;
+use crate::row::chain_start;
+use crate::state::{Applied, LogRecord, Received};
+use crate::store::{Store, StoreError};
+use crate::sync::message::{Deltas, Gossip, Intro, Previous};
+use crate::sync::{Packer, Session, unpack_alone};
+
+/// Verified runs whose past is not here yet.
+#[derive(Default)]
+pub(super) struct Early {
+    runs: BTreeMap<(ReplicaId, u64), Vec<Received>>,
+    bytes: usize,
+}
+
+impl Early {
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn size(run: &[Received]) -> usize {
+    run.iter().map(|received| received.bytes.len()).sum()
+}
+
+impl<S: Store> Engine<S> {
+    /// Publishes own deltas that became durable since the last time.
+    pub(super) fn publish(&mut self) -> Result<(), StoreError> {
+        let (from, end) = (self.published, self.space.durable.log.next);
+        self.published = end;
+        let by_gossip = matches!(self.config.push, Push::Gossip | Push::Auto(_))
+            && !self.pushes_on_streams(self.sessions.len());
+        let Some(own) = self.space.replica().filter(|_| by_gossip && from < end) else { return Ok(()) };
+        let mut records: Vec<LogRecord> = Vec::new();
+        self.space.read_log(from, &mut |record| {
+            if record.delta.replica == own && record.arrival < end {
+                records.push(record);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let head = self.space.durable.heads.get(&own);
+        let Some(intro) = head.map(|head| Intro { device: head.device, nonce: head.nonce }) else {
+            return Ok(());
+        };
+        for record in records {
+            let dot = record.delta.last();
+            let mut packer = Packer::new();
+            packer.push(&record, Previous::Whole(record.previous), Some(intro));
+            let mut frame = codec::encode(&Gossip::Run(packer.finish()));
+            if frame.len() > GOSSIP_BYTES {
+                frame = codec::encode(&Gossip::Announce(dot));
+            }
+            self.space.stats.gossip_out += 1;
+            self.out.push_back(Output::Publish { frame });
+        }
+        Ok(())
+    }
+
+    /// Takes in a message and judges it.
+    pub(super) fn gossiped(&mut self, frame: &[u8]) -> Verdict {
+        if frame.len() > GOSSIP_BYTES {
+            return Verdict::Reject;
+        }
+        match codec::decode::<Gossip>(frame) {
+            Err(_) => Verdict::Reject,
+            Ok(Gossip::Announce(dot)) => self.announced(dot),
+            Ok(Gossip::Run(deltas)) => self.gossiped_run(&deltas).unwrap_or_else(|error| {
+                self.fail(error);
+                Verdict::Ignore
+            }),
+        }
+    }
+
+    fn announced(&mut self, dot: Dot) -> Verdict {
+        if self.space.heads.contains(&dot) {
+            self.space.stats.gossip_duplicates += 1;
+            return Verdict::Ignore;
+        }
+        self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        Verdict::Relay
+    }
+
+    fn gossiped_run(&mut self, deltas: &Deltas) -> Result<Verdict, StoreError> {
+        let Some(run) = unpack_alone(&self.space.id, deltas) else { return Ok(Verdict::Reject) };
+        let Some(last) = run.last() else { return Ok(Verdict::Reject) };
+        let replica = last.delta.replica;
+        let message = signed_head(&self.space.id, &replica, last.delta.last_seq(), &last.chain);
+        let signed =
+            last.signature.is_some_and(|sig| self.space.identity.verify(&last.device, &message, &sig));
+        let starts = run[0].delta.first_seq > 1 || run[0].previous == chain_start(&self.space.id, &replica);
+        if !signed || !starts {
+            return Ok(Verdict::Reject);
+        }
+        let count = run.len() as u64;
+        let key = (replica, run[0].delta.first_seq);
+        let bytes = size(&run);
+        let mut queue: VecDeque<Received> = run.into();
+        match self.space.apply_received(self.now, &mut queue, false)? {
+            Applied::Done(0) => {
+                self.space.stats.gossip_duplicates += count;
+                return Ok(Verdict::Ignore);
+            }
+            Applied::Done(count) => {
+                self.space.stats.deltas_from_gossip += count;
+                self.retry_early();
+            }
+            Applied::Invalid => return Ok(Verdict::Reject),
+            Applied::Fork(replica) => {
+                self.space.mark_forked(replica)?;
+                self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+            }
+            Applied::Missing if self.early.bytes + bytes <= self.config.early_bytes => {
+                self.space.stats.early_kept += 1;
+                if let Some(replaced) = self.early.runs.insert(key, queue.into()) {
+                    self.early.bytes -= size(&replaced);
+                }
+                self.early.bytes += bytes;
+            }
+            Applied::Missing => {
+                self.space.stats.early_dropped += 1;
+                // Whoever is connected has it, or will: ask.
+                self.sessions.values_mut().for_each(|session| Session::hello_later(session, self.now));
+            }
+        }
+        Ok(Verdict::Relay)
+    }
+
+    /// Applies early runs whose past has arrived.
+    pub(super) fn retry_early(&mut self) {
+        let mut progress = self.space.planted.keeps(Rule::H3NoGaps) && !self.early.runs.is_empty();
+        while progress {
+            progress = false;
+            let keys: Vec<_> = self.early.runs.keys().copied().collect();
+            for key in keys {
+                let next = self.space.heads.seq(&key.0) + 1;
+                if key.1 > next {
+                    continue;
+                }
+                let Some(run) = self.early.runs.remove(&key) else { continue };
+                self.early.bytes -= size(&run);
+                let mut queue: VecDeque<Received> = run.into();
+                match self.space.apply_received(self.now, &mut queue, false) {
+                    Ok(Applied::Done(count)) => {
+                        self.space.stats.deltas_from_gossip += count;
+                        progress |= count > 0;
+                    }
+                    Ok(Applied::Missing) => {
+                        let run: Vec<Received> = queue.into();
+                        self.early.bytes += size(&run);
+                        self.early.runs.insert(key, run);
+                    }
+                    Ok(Applied::Invalid) => {}
+                    Ok(Applied::Fork(replica)) => {
+                        if let Err(error) = self.space.mark_forked(replica) {
+                            return self.fail(error);
+                        }
+                    }
+                    Err(error) => return self.fail(error),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Hellos: naming a state, comparing two, and finding out what the other lacks.
+
+use alloc::vec::Vec;
+
+use crate::boundary::{Event, Reason, Role};
+use crate::codec::BoundedVec;
+use crate::id::{Dot, ReplicaId, cut};
+use crate::identity::signed_head;
+use crate::limits::{FRAME_REPLICAS, HELLO_REPLICAS};
+use crate::planted::Rule;
+use crate::store::Store;
+use crate::sync::message::{
+    Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, Vector, VectorEntry, YouWere,
+};
+use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
+
+impl Session {
+    /// Says hello: on connecting as the initiator, in answer to a hello, or again.
+    pub(crate) fn say_hello<S: Store>(&mut self, cx: &mut Context<'_, S>, reply: bool) -> Result<(), End> {
+        let key = *self.key.get_or_insert_with(|| Key(cx.space.entropy.draw()));
+        let (digest, root) = cx.space.durable_state()?;
+        let own = cx.space.replica();
+        let (entries, me) = if cx.space.durable.heads.len() <= HELLO_REPLICAS {
+            let ids: Vec<ReplicaId> = cx.space.durable.heads.iter().map(|(id, _)| *id).collect();
+            let me = own.and_then(|own| ids.iter().position(|id| *id == own));
+            let entries = ids.iter().filter_map(|id| entry(cx, key, id)).collect();
+            (HelloVector::Whole(BoundedVec::new(entries).expect("counted")), me)
+        } else {
+            let mine = own.and_then(|own| entry(cx, key, &own));
+            (HelloVector::Wide(mine), mine.map(|_| 0))
+        };
+        let hello = Hello {
+            version: PROTOCOL,
+            key,
+            space: key.space(&cx.space.id),
+            claim: key.claim(&digest, &root),
+            control: [0; 8],
+            reply,
+            dropped: core::mem::take(&mut self.dropped),
+            me: me.and_then(|me| u8::try_from(me).ok()),
+            vector: entries,
+        };
+        cx.send(&Message::Hello(hello));
+        self.announced = Some(cx.space.durable.generation);
+        self.hello_at = None;
+        Ok(())
+    }
+
+    pub(super) fn on_hello<S: Store>(&mut self, cx: &mut Context<'_, S>, hello: &Hello) -> Result<(), End> {
+        let key = *self.key.get_or_insert(hello.key);
+        let same =
+            hello.version == PROTOCOL && hello.control == [0; 8] && hello.space == key.space(&cx.space.id);
+        if !same {
+            return Err(End::Peer(Reason::Incompatible));
+        }
+        // One key for the whole stream; an initiator is greeted by an answer, a responder by a question.
+        let expected = hello.key == key && (self.greeted || hello.reply == (self.role == Role::Initiator));
+        if !expected {
+            return Err(MISBEHAVED);
+        }
+        self.greeted = true;
+        if hello.dropped {
+            (self.peer, self.peer_known) = Default::default();
+            self.serving = None;
+        }
+        self.claim = Some(hello.claim);
+        if self.is_equal(cx)? {
+            self.peer.merge(&cx.space.durable.heads.vector());
+            self.peer_known = true;
+            self.follow_log(cx, cx.space.durable.log.next);
+            self.agree(cx)?;
+            if !hello.reply {
+                self.say_root(cx)?;
+            }
+            return Ok(());
+        }
+        self.proofs_left = PROOFS;
+        self.contested.clear();
+        let entries = match &hello.vector {
+            HelloVector::Whole(entries) => entries.to_vec(),
+            HelloVector::Wide(own) => own.iter().copied().collect(),
+        };
+        let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
+        self.learn(cx, key, &entries)?;
+        if !hello.reply {
+            self.say_hello(cx, true)?;
+        }
+        if let Some(me) = me {
+            self.remind(cx, key, &me);
+        }
+        self.say_vector(cx, key);
+        if matches!(hello.vector, HelloVector::Whole(_)) {
+            self.peer_known = true;
+            self.begin_sending(cx)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the whole vector when it is too wide for a hello.
+    fn say_vector<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key) {
+        if cx.space.durable.heads.len() <= HELLO_REPLICAS {
+            return;
+        }
+        let ids: Vec<ReplicaId> = cx.space.durable.heads.iter().map(|(id, _)| *id).collect();
+        let chunks = ids.chunks(FRAME_REPLICAS);
+        let count = chunks.len();
+        for (index, chunk) in chunks.enumerate() {
+            let entries = chunk.iter().filter_map(|id| entry(cx, key, id)).collect();
+            let entries = BoundedVec::new(entries).expect("chunked");
+            cx.send(&Message::Vector(Vector { entries, last: index + 1 == count }));
+        }
+    }
+
+    pub(super) fn on_vector<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        vector: &Vector,
+    ) -> Result<(), End> {
+        let key = self.key.ok_or(MISBEHAVED)?;
+        self.learn(cx, key, &vector.entries)?;
+        if vector.last {
+            self.peer_known = true;
+            self.begin_sending(cx)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the peer has. Entries of replicas that are not known here say nothing that helps it.
+    fn learn<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        key: Key,
+        entries: &[VectorEntry],
+    ) -> Result<(), End> {
+        let mut forked = Vec::new();
+        for (replica, head) in cx.space.durable.heads.iter() {
+            let tag: Tag = key.replica(replica);
+            let Some(entry) = entries.iter().find(|entry| entry.replica == tag) else { continue };
+            self.peer.observe(*replica, entry.seq().min(head.seq));
+            let differs = entry.seq() == head.seq && entry.chain != cut::<8>(&head.chain.0);
+            if differs {
+                self.contested.push(*replica);
+            }
+            // Only signed evidence makes this replica give up its own id: see `on_you_were`.
+            if (differs || entry.forked()) && cx.space.replica() != Some(*replica) {
+                forked.push(*replica);
+            }
+        }
+        for replica in forked {
+            cx.space.mark_forked(replica)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a replica that went back in time how far it once was.
+    fn remind<S: Store>(&self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
+        let head = cx.space.durable.heads.iter().find(|(replica, _)| key.replica(replica) == me.replica);
+        let Some((replica, head)) = head else { return };
+        let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
+        if further {
+            let (replica, seq, chain, signature) = (*replica, head.seq, head.chain, head.signature);
+            cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
+        }
+    }
+
+    pub(super) fn on_you_were<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        you: &YouWere,
+    ) -> Result<(), End> {
+        if cx.space.replica() != Some(you.replica) || !cx.space.planted.keeps(Rule::H6NewIncarnation) {
+            return Ok(());
+        }
+        let message = signed_head(&cx.space.id, &you.replica, you.seq, &you.chain);
+        let device = cx.space.identity.device();
+        if !cx.space.identity.verify(&device, &message, &you.signature) {
+            return Err(MISBEHAVED);
+        }
+        // Nobody ever knows more of a replica than is durable there: whoever does knew it before this store went back.
+        if you.seq > cx.space.durable.heads.seq(&you.replica) {
+            cx.space.retire()?;
+        } else if cx.space.chain_at(Dot::new(you.replica, you.seq))?.is_some_and(|chain| chain != you.chain) {
+            cx.space.mark_forked(you.replica)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn say_root<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let key = self.key.ok_or(MISBEHAVED)?;
+        let (digest, root) = cx.space.durable_state()?;
+        cx.send(&Message::Root(key.claim(&digest, &root)));
+        self.announced = Some(cx.space.durable.generation);
+        Ok(())
+    }
+
+    pub(super) fn on_root<S: Store>(&mut self, cx: &mut Context<'_, S>, claim: Claim) -> Result<(), End> {
+        if self.key.is_none() {
+            return Err(MISBEHAVED);
+        }
+        self.claim = Some(claim);
+        if !self.greeted {
+            // The answer to an equal hello. What it says differs only if something was committed meanwhile.
+            self.greeted = true;
+            if !self.is_equal(cx)? {
+                return self.say_hello(cx, false);
+            }
+        }
+        if self.is_equal(cx)? {
+            self.peer.merge(&cx.space.durable.heads.vector());
+            if !self.peer_known {
+                self.peer_known = true;
+                self.follow_log(cx, cx.space.durable.log.next);
+            }
+            return self.agree(cx);
+        }
+        self.compare_claims(cx)
+    }
+
+    /// Whether the peer's newest claim names the state that is durable here.
+    pub(super) fn is_equal<S: Store>(&self, cx: &mut Context<'_, S>) -> Result<bool, End> {
+        let (Some(key), Some(claim)) = (self.key, self.claim) else { return Ok(false) };
+        let (digest, root) = cx.space.durable_state()?;
+        Ok(key.claim(&digest, &root) == claim)
+    }
+
+    /// Equal vectors with different roots: contents differ under some dot. Compares all contents, and reports when that
+    /// does not help.
+    pub(super) fn compare_claims<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let (Some(key), Some(claim)) = (self.key, self.claim) else { return Ok(()) };
+        let (digest, root) = cx.space.durable_state()?;
+        let mine = key.claim(&digest, &root);
+        if mine.vector != claim.vector || mine.root == claim.root || !cx.space.is_settled() {
+            return Ok(());
+        }
+        if self.deep_tries >= PROOFS {
+            cx.space.events.push(Event::Diverged { session: cx.id });
+            return Ok(());
+        }
+        if cx.take.is_none() {
+            self.deep_tries += 1;
+            self.ask_bulk(cx, true)?;
+        }
+        Ok(())
+    }
+}
+
+fn entry<S: Store>(cx: &Context<'_, S>, key: Key, replica: &ReplicaId) -> Option<VectorEntry> {
+    let head = cx.space.durable.heads.get(replica)?;
+    Some(VectorEntry::new(key.replica(replica), head.seq, head.forked, &head.chain))
+}

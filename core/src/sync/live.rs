@@ -1,0 +1,143 @@
+//! Sending the log, keeping a live session live, and proving that it is in sync.
+
+use core::ops::ControlFlow;
+
+use crate::id::ReplicaId;
+use crate::state::LogRecord;
+use crate::store::{Store, StoreError};
+use crate::sync::deltas::{Packer, short};
+use crate::sync::message::{Intro, Message};
+use crate::sync::session::{Context, End, Session};
+
+impl Session {
+    /// Goes on in the log from `cursor`: as far as it is now, or for ever when deltas are pushed on streams.
+    pub(super) fn follow_log<S: Store>(&mut self, cx: &Context<'_, S>, cursor: u64) {
+        self.cursor = cursor;
+        self.until = cx.space.durable.log.next;
+        self.offered = false;
+    }
+
+    /// The peer's vector is known: sends what it lacks, from the log if that reaches back, else by an offer of bulk.
+    pub(super) fn begin_sending<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        if self.serving.is_some() {
+            return Ok(());
+        }
+        let lacks = |(id, head): (&ReplicaId, &crate::state::Head)| head.seq > self.peer.seq(id);
+        let lacking = cx.space.durable.heads.iter().any(lacks);
+        if self.contested.is_empty() && (!lacking || cx.space.log_covers(&self.peer)) {
+            let cursor = cx.space.log_start(&self.peer)?;
+            self.follow_log(cx, cursor);
+        } else {
+            self.offer_bulk(cx);
+        }
+        Ok(())
+    }
+
+    fn offer_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        self.offered = true;
+        cx.send(&Message::BulkOffer);
+    }
+
+    /// Does what has become possible: acknowledges, sends on, says hello again, proves.
+    pub(crate) fn advance<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        self.retry(cx)?;
+        self.acknowledge(cx);
+        if !self.greeted {
+            return Ok(());
+        }
+        self.serve_on(cx)?;
+        self.send_log(cx)?;
+        if self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
+            self.say_hello(cx, false)?;
+        }
+        self.prove(cx)?;
+        let changed = self.agreed != Some(cx.space.durable.generation);
+        if changed && self.hello_at.is_none() {
+            let half = cx.config.anti_entropy_ms / 2;
+            self.hello_at = Some(cx.now.mono_ms + half + cx.space.entropy.below(half));
+        }
+        Ok(())
+    }
+
+    /// Sends the log while there is any beyond the cursor and the peer has room.
+    fn send_log<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        if !self.peer_known || self.offered || self.serving.is_some() {
+            return Ok(());
+        }
+        let end = cx.space.durable.log.next;
+        let until = if cx.push { end } else { self.until.min(end) };
+        while self.cursor < until && self.has_window(cx.config.window_bytes) {
+            // The log may have been cut behind a slow peer.
+            if cx.space.durable.log.first > self.cursor && !cx.space.log_covers(&self.peer) {
+                self.offer_bulk(cx);
+                return Ok(());
+            }
+            let Some(message) = self.next_frame(cx, until)? else { continue };
+            self.send_data(cx, &message);
+        }
+        Ok(())
+    }
+
+    /// Packs deltas from the cursor on that the peer lacks, and moves the cursor behind them.
+    fn next_frame<S: Store>(
+        &mut self,
+        cx: &Context<'_, S>,
+        until: u64,
+    ) -> Result<Option<Message>, StoreError> {
+        let mut packer = Packer::new();
+        let mut next = until;
+        cx.space.read_log(self.cursor, &mut |record| {
+            if record.arrival >= until {
+                return ControlFlow::Break(());
+            }
+            if record.delta.last_seq() > self.peer.seq(&record.delta.replica) {
+                if !packer.has_room(&record, cx.config.chunk_bytes) {
+                    next = record.arrival;
+                    return ControlFlow::Break(());
+                }
+                pack(cx, &mut packer, &record, &self.peer);
+                self.peer.observe(record.delta.replica, record.delta.last_seq());
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.cursor = next;
+        Ok((!packer.is_empty()).then(|| Message::Deltas(packer.finish())))
+    }
+
+    /// Names the state when all was sent and all that arrived is settled; agrees when both named the same.
+    fn prove<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let generation = cx.space.durable.generation;
+        let quiet = self.peer_known
+            && self.serving.is_none()
+            && cx.take.as_ref().is_none_or(|take| take.session != cx.id)
+            && self.queue.is_empty()
+            && cx.space.is_settled();
+        if self.proofs_left == 0 || !quiet || self.agreed == Some(generation) {
+            return Ok(());
+        }
+        if self.announced != Some(generation) {
+            self.proofs_left -= 1;
+            self.say_root(cx)?;
+        }
+        if self.is_equal(cx)? {
+            self.peer.merge(&cx.space.durable.heads.vector());
+            return self.agree(cx);
+        }
+        Ok(())
+    }
+}
+
+/// Adds a delta to a frame for a peer at `peer`.
+pub(super) fn pack<S: Store>(
+    cx: &Context<'_, S>,
+    packer: &mut Packer,
+    record: &LogRecord,
+    peer: &crate::clock::VersionVector,
+) {
+    let replica = record.delta.replica;
+    let intro = (peer.seq(&replica) == 0)
+        .then(|| cx.space.durable.heads.get(&replica))
+        .flatten()
+        .map(|head| Intro { device: head.device, nonce: head.nonce });
+    packer.push(record, short(&record.previous), intro);
+}

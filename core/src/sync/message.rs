@@ -1,0 +1,276 @@
+//! The sync protocol `/rejoin/sync/1`: messages on one stream between two replicas of one space.
+//!
+//! Frames are postcard, each at most [`crate::limits::FRAME_BYTES`]; the transport prefixes their length. Binary, because
+//! a hello is to fit in a packet and a delta of two short strings is not to double in size. Bytes that are not the
+//! canonical encoding of a message close the stream.
+//!
+//! | n | message | meaning | data frame |
+//! |---|---|---|---|
+//! | 0 | Hello | this is my durable state; tell me what I lack | |
+//! | 1 | Root | my state now, short: the proof after a catch-up, and the answer to an equal hello | |
+//! | 2 | Vector | the vector of a hello that was too wide for it | |
+//! | 3 | Deltas | a stretch of the log | yes |
+//! | 4 | Ack | data frames received, and settled on disk | |
+//! | 5 | YouWere | your replica once got further than you say; here is your signature | |
+//! | 6 | BulkOffer | the log does not reach back to you: ask for a bulk | |
+//! | 7 | BulkAsk | send what is live; these dots are staged here already | |
+//! | 8 | BulkChunk | live dots of a range of one replica, with the entries that you lack | yes |
+//! | 9 | BulkHeads | the vector that the chunks belong to, with what vouches for it | yes |
+//! | 10 | BulkTail | what was applied since that vector | yes |
+//! | 11 | BulkEnd | that was all: commit | yes |
+//! | 12 | BulkAbort | the bulk is off; ask again | |
+//!
+//! Hashes of state (root, vector, control root) travel as 8 bytes keyed by a nonce, replica ids in hellos as 8-byte tags
+//! keyed the same way: nobody can prepare collisions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::BoundedVec;
+use crate::id::{
+    Chain, ContentHash, DeviceKey, Dot, Nonce, ReplicaId, Root, Signature, SpaceId, VectorDigest,
+};
+use crate::id::{cut, domain, hash};
+use crate::limits::{
+    CHUNK_ENTRIES, CHUNK_RUNS, DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS, HELLO_REPLICAS,
+};
+use crate::row::{DotRuns, Payload, Put, RowKey, Runs};
+use crate::state::BulkHead;
+
+/// The version of the protocol, said in each hello.
+pub(crate) const PROTOCOL: u8 = 1;
+
+/// Eight bytes of a keyed hash.
+pub(crate) type Tag = [u8; 8];
+
+/// What hashes on a stream are keyed with: the nonce of the initiator's first hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Key(pub(crate) [u8; 8]);
+
+impl Key {
+    fn tag(self, what: u8, bytes: &[u8]) -> Tag {
+        cut(&hash(domain::SESSION, &[&self.0, &[what], bytes]))
+    }
+
+    pub(crate) fn space(self, space: &SpaceId) -> Tag {
+        self.tag(0, &space.0)
+    }
+
+    pub(crate) fn replica(self, replica: &ReplicaId) -> Tag {
+        self.tag(1, replica.as_bytes())
+    }
+
+    pub(crate) fn claim(self, digest: &VectorDigest, root: &Root) -> Claim {
+        Claim { root: self.tag(2, &root.0), vector: self.tag(3, &digest.0) }
+    }
+}
+
+/// A durable state, named by 16 keyed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    pub(crate) root: Tag,
+    pub(crate) vector: Tag,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Message {
+    Hello(Hello),
+    Root(Claim),
+    Vector(Vector),
+    Deltas(Deltas),
+    Ack(Ack),
+    YouWere(YouWere),
+    BulkOffer,
+    BulkAsk(BulkAsk),
+    BulkChunk(BulkChunk),
+    BulkHeads(BulkHeads),
+    BulkTail(Deltas),
+    BulkEnd,
+    BulkAbort,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) version: u8,
+    pub(crate) key: Key,
+    pub(crate) space: Tag,
+    pub(crate) claim: Claim,
+    /// Root of the control log; zero while a space has none.
+    pub(crate) control: Tag,
+    /// It answers a hello: no answer is owed.
+    pub(crate) reply: bool,
+    /// The sender dropped something on this stream: what it was thought to have, it may not have.
+    pub(crate) dropped: bool,
+    /// Which of the entries is the sender's own replica.
+    pub(crate) me: Option<u8>,
+    pub(crate) vector: HelloVector,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HelloVector {
+    /// All of it.
+    Whole(BoundedVec<VectorEntry, HELLO_REPLICAS>),
+    /// The sender's own entry, if it has one. The rest follows in a `Vector` unless the roots are equal.
+    Wide(Option<VectorEntry>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VectorEntry {
+    pub(crate) replica: Tag,
+    /// Twice the seq, plus one if the replica is known to have forked.
+    seq_forked: u64,
+    /// The head of the chain, cut.
+    pub(crate) chain: Tag,
+}
+
+impl VectorEntry {
+    pub(crate) fn new(replica: Tag, seq: u64, forked: bool, chain: &Chain) -> Self {
+        Self { replica, seq_forked: seq << 1 | u64::from(forked), chain: cut(&chain.0) }
+    }
+
+    pub(crate) const fn seq(&self) -> u64 {
+        self.seq_forked >> 1
+    }
+
+    pub(crate) const fn forked(&self) -> bool {
+        self.seq_forked & 1 == 1
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vector {
+    pub(crate) entries: BoundedVec<VectorEntry, FRAME_REPLICAS>,
+    /// Nothing follows.
+    pub(crate) last: bool,
+}
+
+/// Counts of data frames on this stream, from its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ack {
+    /// Taken in: room for more.
+    pub(crate) received: u64,
+    /// Durable here, or dropped and said so.
+    pub(crate) durable: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct YouWere {
+    pub(crate) replica: ReplicaId,
+    pub(crate) seq: u64,
+    pub(crate) chain: Chain,
+    pub(crate) signature: Signature,
+}
+
+/// Deltas in an order that respects causality. Each turns back into its canonical bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deltas {
+    /// Every replica named in the frame, once.
+    pub(crate) ids: BoundedVec<ReplicaId, FRAME_REPLICAS>,
+    pub(crate) runs: BoundedVec<Run, FRAME_REPLICAS>,
+    pub(crate) deltas: BoundedVec<WireDelta, FRAME_DELTAS>,
+}
+
+/// One author's deltas of a frame: a stretch of its chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// Index of the author.
+    pub(crate) id: u32,
+    pub(crate) first_seq: u64,
+    /// The chain before its first delta.
+    pub(crate) previous: Previous,
+    /// The author's key, for whoever does not know it yet.
+    pub(crate) intro: Option<Intro>,
+    /// The signature on the chain after its last delta here, if the sender has one.
+    pub(crate) signature: Option<Signature>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Previous {
+    /// On a stream: enough to notice a fork.
+    Short(Tag),
+    /// By gossip: anybody can check the signature.
+    Whole(Chain),
+}
+
+impl Previous {
+    pub(crate) fn matches(&self, chain: &Chain) -> bool {
+        match self {
+            Self::Short(tag) => *tag == cut::<8>(&chain.0),
+            Self::Whole(whole) => whole == chain,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intro {
+    pub(crate) device: DeviceKey,
+    pub(crate) nonce: Nonce,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireDelta {
+    /// Index of its run.
+    pub(crate) run: u32,
+    pub(crate) len: u64,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) timestamp: u64,
+    pub(crate) deps: WireDeps,
+    pub(crate) puts: BoundedVec<Put, DELTA_PUTS>,
+    /// By index of the replica.
+    pub(crate) kills: BoundedVec<(u32, Runs), FRAME_REPLICAS>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WireDeps {
+    Dots(BoundedVec<(u32, u64), DEPS>),
+    Digest(VectorDigest),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkAsk {
+    /// What is staged here.
+    pub(crate) staged: DotRuns,
+    /// Vectors are equal and roots are not: send every live entry, known or not.
+    pub(crate) deep: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkChunk {
+    pub(crate) replica: ReplicaId,
+    /// The chunk tells of every seq after the chunk before, up to and with this one.
+    pub(crate) upto: u64,
+    /// The live ones of them.
+    pub(crate) live: Runs,
+    /// Contents of live dots that the receiver has staged, by rising seq.
+    pub(crate) staged: BoundedVec<ContentHash, CHUNK_ENTRIES>,
+    /// Entries that the receiver lacks, and all live ones of a replica that forked.
+    pub(crate) entries: BoundedVec<BulkEntry, CHUNK_ENTRIES>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkEntry {
+    pub(crate) seq: u64,
+    #[serde(with = "postcard::fixint::le")]
+    pub(crate) timestamp: u64,
+    pub(crate) key: RowKey,
+    pub(crate) payload: Payload,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkHeads {
+    /// Replicas that the receiver knows as far as the sender.
+    pub(crate) known: BoundedVec<Dot, FRAME_REPLICAS>,
+    /// The others, with what vouches for them.
+    pub(crate) heads: BoundedVec<BulkHead, FRAME_REPLICAS>,
+    pub(crate) frontier: BoundedVec<Dot, FRAME_REPLICAS>,
+}
+
+/// What travels by gossip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Gossip {
+    /// Deltas of one replica, with their chain and a signature at the end.
+    Run(Deltas),
+    /// A delta too large for gossip exists: fetch it.
+    Announce(Dot),
+}
+
+const _: () = assert!(CHUNK_RUNS >= CHUNK_ENTRIES, "a chunk's live dots fit in its runs");

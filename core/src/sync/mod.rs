@@ -1,0 +1,25 @@
+//! Sync sessions: how two replicas come to hold the same data over one stream.
+//!
+//! The messages in order, both directions at once (initiator I, responder R):
+//!
+//! 1. I: `Hello` names its durable state. R: equal, and it answers `Root`: done, one round trip, 160 bytes both ways.
+//! 2. Else R answers `Hello` (and `Vector`, when it is wide) and at once begins to send what I lacks; I does the same when
+//!    that arrives. If the sender's log reaches back to the receiver's vector: `Deltas`. Else `BulkOffer`, `BulkAsk`,
+//!    chunks, heads, tail, end: see [`serve`] and [`take`].
+//! 3. When a side has sent all and settled all it received, it says `Root`. Equal claims of both: proven in sync.
+//! 4. The stream stays open. Committed deltas follow at once; a hello again after a bulk commit, after something was
+//!    dropped, and every half minute while the two have changed since they last agreed: that is the anti-entropy.
+//!
+//! Nothing here knows a data type; nothing here reads memory that is not durable, except to apply what arrives.
+
+mod deltas;
+mod hello;
+mod live;
+pub(crate) mod message;
+mod serve;
+mod session;
+mod take;
+
+pub(crate) use deltas::{Packer, unpack_alone};
+pub(crate) use session::{Context, End, Session};
+pub(crate) use take::Take;

@@ -1,0 +1,333 @@
+//! One session: what is known of the peer, what is on its way in either direction, and the dispatch of messages.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId};
+use crate::clock::VersionVector;
+use crate::codec;
+use crate::id::ReplicaId;
+use crate::limits::{FRAME_BYTES, SESSION_BUFFER_BYTES};
+use crate::state::{Applied, Received, Space};
+use crate::store::{Store, StoreError};
+use crate::sync::deltas::{Linker, Tails, Unlinked};
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message};
+use crate::sync::serve::Serving;
+use crate::sync::take::Take;
+
+/// Data frames that may always be in flight, whatever their size: acknowledgements come at least every eighth.
+const FRAMES_IN_FLIGHT: usize = 16;
+const FRAMES_PER_ACK: u64 = 8;
+/// Eager proofs after a hello that was not equal. Then the timer takes over: under steady writes two states may never be
+/// equal at the moment of a proof.
+pub(super) const PROOFS: u8 = 3;
+
+/// What a session works on.
+pub(crate) struct Context<'a, S> {
+    pub(crate) id: SessionId,
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) space: &'a mut Space<S>,
+    pub(crate) out: &'a mut VecDeque<Output>,
+    /// The one bulk sync that this space takes in at a time.
+    pub(crate) take: &'a mut Option<Take>,
+    /// Whether committed deltas go out on streams as they come.
+    pub(crate) push: bool,
+    /// Set when every session should say hello again.
+    pub(crate) hello_all: &'a mut bool,
+}
+
+impl<S: Store> Context<'_, S> {
+    pub(super) fn send(&mut self, message: &Message) -> usize {
+        let frame = codec::encode(message);
+        assert!(frame.len() <= FRAME_BYTES, "frames are built within their limit");
+        let size = frame.len();
+        self.out.push_back(Output::Send { session: self.id, frame });
+        size
+    }
+}
+
+/// Why a session ends from this side.
+pub(crate) enum End {
+    Peer(Reason),
+    Store(StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A peer that did what no honest one does.
+pub(super) const MISBEHAVED: End = End::Peer(Reason::Misbehaved);
+
+/// See the module page.
+pub(crate) struct Session {
+    pub(super) role: Role,
+    /// Keys every claim on this stream; known once the initiator's hello is.
+    pub(super) key: Option<Key>,
+    /// Whether the peer has said hello.
+    pub(super) greeted: bool,
+    /// What the peer has, or will have once it settles what is in flight. Only what is known for certain.
+    pub(super) peer: VersionVector,
+    /// Whether `peer` is known: hello and vector have arrived.
+    pub(super) peer_known: bool,
+    /// Replicas at equal seq and different chains, seen in the peer's hello.
+    pub(super) contested: Vec<ReplicaId>,
+    /// The peer's newest claim.
+    pub(super) claim: Option<Claim>,
+    /// The durable generation that this side has named last, and the one at which both agreed.
+    pub(super) announced: Option<u64>,
+    pub(super) agreed: Option<u64>,
+    pub(super) proofs_left: u8,
+    pub(super) deep_tries: u8,
+    /// When to say hello again.
+    pub(super) hello_at: Option<u64>,
+    /// The next hello says that something was dropped.
+    pub(super) dropped: bool,
+
+    /// Where in the log sending goes on, and whether it goes beyond what was there at the last hello.
+    pub(super) cursor: u64,
+    pub(super) until: u64,
+    pub(super) offered: bool,
+    pub(super) serving: Option<Serving>,
+    /// Sizes of data frames that the peer has not taken in yet.
+    in_flight: VecDeque<usize>,
+    sent: u64,
+    peer_ack: Ack,
+
+    pub(super) queue: VecDeque<Received>,
+    queue_bytes: usize,
+    pub(super) tails: Tails,
+    received: u64,
+    /// Data frames whose effects are in memory or dropped; those that the commit in flight covers; those told.
+    settled: u64,
+    committing: u64,
+    acked: Ack,
+}
+
+impl Session {
+    pub(crate) fn new(role: Role) -> Self {
+        Self {
+            role,
+            key: None,
+            greeted: false,
+            peer: VersionVector::new(),
+            peer_known: false,
+            contested: Vec::new(),
+            claim: None,
+            announced: None,
+            agreed: None,
+            proofs_left: 0,
+            deep_tries: 0,
+            hello_at: None,
+            dropped: false,
+            cursor: 0,
+            until: 0,
+            offered: false,
+            serving: None,
+            in_flight: VecDeque::new(),
+            sent: 0,
+            peer_ack: Ack::default(),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            tails: Tails::new(),
+            received: 0,
+            settled: 0,
+            committing: 0,
+            acked: Ack::default(),
+        }
+    }
+
+    /// Takes in a frame.
+    pub(crate) fn receive<S: Store>(&mut self, cx: &mut Context<'_, S>, frame: &[u8]) -> Result<(), End> {
+        let malformed = End::Peer(Reason::Malformed);
+        if frame.len() > FRAME_BYTES {
+            return Err(malformed);
+        }
+        let Ok(message) = codec::decode::<Message>(frame) else { return Err(malformed) };
+        if !self.greeted && !matches!(message, Message::Hello(_) | Message::Root(_)) {
+            return Err(MISBEHAVED);
+        }
+        let data = matches!(
+            message,
+            Message::Deltas(_)
+                | Message::BulkChunk(_)
+                | Message::BulkHeads(_)
+                | Message::BulkTail(_)
+                | Message::BulkEnd
+        );
+        self.received += u64::from(data);
+        match message {
+            Message::Hello(hello) => self.on_hello(cx, &hello)?,
+            Message::Root(claim) => self.on_root(cx, claim)?,
+            Message::Vector(vector) => self.on_vector(cx, &vector)?,
+            Message::Deltas(deltas) => self.on_deltas(cx, &deltas, frame.len())?,
+            Message::Ack(ack) => self.on_ack(ack)?,
+            Message::YouWere(you_were) => self.on_you_were(cx, &you_were)?,
+            Message::BulkOffer => self.on_bulk_offer(cx)?,
+            Message::BulkAsk(ask) => self.on_bulk_ask(cx, ask)?,
+            Message::BulkChunk(chunk) => self.on_bulk_chunk(cx, chunk)?,
+            Message::BulkHeads(heads) => self.on_bulk_heads(cx, heads)?,
+            Message::BulkTail(tail) => self.on_bulk_tail(cx, &tail, frame.len())?,
+            Message::BulkEnd => self.on_bulk_end(cx)?,
+            Message::BulkAbort => self.serving = None,
+        }
+        if self.queue.is_empty() {
+            self.settled = self.received;
+        }
+        Ok(())
+    }
+
+    /// What waits for a signature may have come another way meanwhile.
+    pub(super) fn retry<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        if !self.queue.is_empty() {
+            self.apply_queue(cx)?;
+            if self.queue.is_empty() {
+                self.settled = self.received;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_deltas<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        frame: &Deltas,
+        size: usize,
+    ) -> Result<(), End> {
+        let space = cx.space.id;
+        let mut linker = Linker { space: &space, heads: &cx.space.heads, tails: &mut self.tails };
+        match linker.unpack(frame) {
+            Ok(received) => {
+                for received in received {
+                    self.peer.observe(received.delta.replica, received.delta.last_seq());
+                    self.queue.push_back(received);
+                }
+                self.queue_bytes += size;
+                if self.queue_bytes > SESSION_BUFFER_BYTES {
+                    return Err(MISBEHAVED);
+                }
+                self.apply_queue(cx)
+            }
+            Err(Unlinked::Nonsense) => Err(MISBEHAVED),
+            Err(Unlinked::Gap) => {
+                self.drop_queue(cx.now);
+                Ok(())
+            }
+            Err(Unlinked::Fork(replica)) => {
+                cx.space.mark_forked(replica)?;
+                self.drop_queue(cx.now);
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        match cx.space.apply_received(cx.now, &mut self.queue, true)? {
+            Applied::Done(count) => {
+                cx.space.stats.deltas_from_sync += count;
+                if self.queue.is_empty() {
+                    self.queue_bytes = 0;
+                    self.tails.clear();
+                }
+            }
+            Applied::Invalid => return Err(MISBEHAVED),
+            Applied::Missing => self.drop_queue(cx.now),
+            Applied::Fork(replica) => {
+                cx.space.mark_forked(replica)?;
+                self.drop_queue(cx.now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of what arrived and cannot be applied, and says so: the peer then sends from what is durable here.
+    pub(super) fn drop_queue(&mut self, now: Now) {
+        self.queue.clear();
+        self.queue_bytes = 0;
+        self.tails.clear();
+        self.dropped = true;
+        self.hello_at = Some(now.mono_ms);
+    }
+
+    fn on_ack(&mut self, ack: Ack) -> Result<(), End> {
+        let sound = ack.durable <= ack.received && ack.received <= self.sent;
+        if !sound || ack.received < self.peer_ack.received || ack.durable < self.peer_ack.durable {
+            return Err(MISBEHAVED);
+        }
+        for _ in self.peer_ack.received..ack.received {
+            self.in_flight.pop_front();
+        }
+        self.peer_ack = ack;
+        Ok(())
+    }
+
+    /// Sends a data frame and counts it against the window.
+    pub(super) fn send_data<S: Store>(&mut self, cx: &mut Context<'_, S>, message: &Message) {
+        let size = cx.send(message);
+        self.in_flight.push_back(size);
+        self.sent += 1;
+    }
+
+    /// Whether the peer has room for another data frame.
+    pub(super) fn has_window(&self, window_bytes: usize) -> bool {
+        self.in_flight.len() < FRAMES_IN_FLIGHT || self.in_flight.iter().sum::<usize>() < window_bytes
+    }
+
+    /// A commit leaves: what was settled by now is in it.
+    pub(crate) fn on_commit_taken(&mut self) {
+        self.committing = self.settled;
+    }
+
+    /// The commit failed: frames that it covered are lost, and memory is as it was before them.
+    pub(crate) fn on_commit_failed(&mut self, now: Now) {
+        self.drop_queue(now);
+        self.settled = self.received;
+        self.committing = self.acked.durable;
+    }
+
+    /// Says hello at once: there is something to tell.
+    pub(crate) fn hello_soon(&mut self, now: Now) {
+        self.hello_at = Some(now.mono_ms);
+    }
+
+    /// Says hello within a second, unless it is due anyway: many causes, one hello.
+    pub(crate) fn hello_later(&mut self, now: Now) {
+        self.hello_at = Some(self.hello_at.map_or(u64::MAX, |at| at).min(now.mono_ms + 1_000));
+    }
+
+    /// When it has something to do by itself.
+    pub(crate) fn due(&self) -> Option<u64> {
+        self.hello_at.filter(|_| self.greeted)
+    }
+
+    pub(super) fn acknowledge<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        let durable = if cx.space.is_settled() {
+            self.settled
+        } else if cx.space.is_idle() {
+            self.committing
+        } else {
+            self.acked.durable
+        };
+        let due = durable > self.acked.durable || self.received - self.acked.received >= FRAMES_PER_ACK;
+        if due {
+            self.acked = Ack { received: self.received, durable: durable.max(self.acked.durable) };
+            cx.send(&Message::Ack(self.acked));
+        }
+    }
+
+    /// Both sides hold the same data.
+    pub(super) fn agree<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let generation = cx.space.durable.generation;
+        if self.agreed.replace(generation) != Some(generation) {
+            let root = cx.space.durable_root()?;
+            cx.space.events.push(Event::InSync { session: cx.id, root });
+        }
+        self.hello_at = None;
+        self.proofs_left = 0;
+        self.deep_tries = 0;
+        Ok(())
+    }
+}

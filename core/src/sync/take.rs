@@ -1,0 +1,245 @@
+//! Taking a bulk in: chunks into the stage, and one commit at the end.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::boundary::SessionId;
+use crate::clock::{Frontier, Timestamp, VersionVector};
+use crate::id::{Dot, ReplicaId, SpaceId};
+use crate::limits::{CHUNK_RUNS, SESSION_BUFFER_BYTES};
+use crate::planted::Rule;
+use crate::row::{DotRuns, Entry, RowKey};
+use crate::state::{BulkHead, Heads, Incoming, Received};
+use crate::store::Store;
+use crate::sync::deltas::{Linker, Tail, Tails};
+use crate::sync::message::{BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message};
+use crate::sync::session::{Context, End, MISBEHAVED, Session};
+
+/// Milliseconds without a frame after which a bulk is given up, so that another peer can serve it.
+const PATIENCE_MS: u64 = 30_000;
+
+/// The one bulk sync that a space takes in at a time.
+pub(crate) struct Take {
+    pub(crate) session: SessionId,
+    /// When it is given up unless something arrives.
+    pub(crate) deadline: u64,
+    asked: DotRuns,
+    deep: bool,
+    /// Up to where each replica was told.
+    told: BTreeMap<ReplicaId, u64>,
+    live: DotRuns,
+    contested: Vec<(RowKey, Entry)>,
+    heads: Option<(Vec<BulkHead>, VersionVector, Frontier)>,
+    tail: VecDeque<Received>,
+    tail_bytes: usize,
+    tails: Tails,
+    #[cfg(feature = "planted")]
+    known_at_start: VersionVector,
+}
+
+impl Session {
+    pub(super) fn on_bulk_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
+        if cx.take.is_none() { self.ask_bulk(cx, false) } else { Ok(()) }
+    }
+
+    pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
+        // Tell of no more than fits in the message; what is left out is sent again.
+        let asked: DotRuns = cx.space.staged()?.into_iter().take(CHUNK_RUNS / 2).collect();
+        cx.send(&Message::BulkAsk(BulkAsk { staged: asked.clone(), deep }));
+        cx.space.stats.bulk_started += 1;
+        *cx.take = Some(Take {
+            session: cx.id,
+            deadline: cx.now.mono_ms + PATIENCE_MS,
+            asked,
+            deep,
+            told: BTreeMap::new(),
+            live: DotRuns::default(),
+            contested: Vec::new(),
+            heads: None,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            tails: Tails::new(),
+            #[cfg(feature = "planted")]
+            known_at_start: cx.space.heads.vector(),
+        });
+        Ok(())
+    }
+
+    /// The bulk that this session takes in. Frames of one that was given up are let pass.
+    fn taking<'a, S: Store>(&self, cx: &'a mut Context<'_, S>) -> Option<&'a mut Take> {
+        let id = cx.id;
+        let deadline = cx.now.mono_ms + PATIENCE_MS;
+        let take = cx.take.as_mut().filter(|take| take.session == id)?;
+        take.deadline = deadline;
+        Some(take)
+    }
+
+    pub(super) fn on_bulk_chunk<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        chunk: BulkChunk,
+    ) -> Result<(), End> {
+        let Some(mut take) = self.taking(cx).is_some().then(|| cx.take.take()).flatten() else {
+            return Ok(());
+        };
+        take.take_chunk(cx, chunk)?;
+        *cx.take = Some(take);
+        Ok(())
+    }
+
+    pub(super) fn on_bulk_heads<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        message: BulkHeads,
+    ) -> Result<(), End> {
+        if self.taking(cx).is_none() {
+            return Ok(());
+        }
+        let heads = message.heads.into_vec();
+        let identity = cx.space.identity.as_ref();
+        let vouched = |head: &BulkHead| head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
+        if !heads.iter().all(vouched) {
+            return Err(MISBEHAVED);
+        }
+        let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
+        for dot in message.known.iter() {
+            vv.observe(dot.replica, dot.seq);
+        }
+        let frontier = Frontier::from_dots(message.frontier.iter().copied());
+        let Some(take) = self.taking(cx) else { return Ok(()) };
+        let tail = |head: &BulkHead| {
+            let BulkHead { seq, chain, device, nonce, .. } = *head;
+            (head.replica, Tail { seq, chain, intro: Intro { device, nonce } })
+        };
+        take.tails = heads.iter().map(tail).collect();
+        take.heads = Some((heads, vv, frontier));
+        Ok(())
+    }
+
+    pub(super) fn on_bulk_tail<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        frame: &Deltas,
+        size: usize,
+    ) -> Result<(), End> {
+        let Some(mut take) = self.taking(cx).is_some().then(|| cx.take.take()).flatten() else {
+            return Ok(());
+        };
+        take.tail_bytes += size;
+        if take.heads.is_none() || take.tail_bytes > SESSION_BUFFER_BYTES {
+            return Err(MISBEHAVED);
+        }
+        if take.link_tail(&cx.space.id, &cx.space.heads, frame) {
+            *cx.take = Some(take);
+        } else {
+            self.give_up_bulk(cx);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        if self.taking(cx).is_none() {
+            return Ok(());
+        }
+        let Some(take) = cx.take.take() else { return Ok(()) };
+        let Some((heads, vv, frontier)) = take.heads else { return Err(MISBEHAVED) };
+        // Everything under V must have been told of, else what was left out would count as dead.
+        let untold = vv.iter().any(|(replica, seq)| take.told.get(&replica) != Some(&seq));
+        if untold && cx.space.planted.keeps(Rule::H2VectorFirst) {
+            return Err(MISBEHAVED);
+        }
+        let tail = take.tail.iter().map(|received| received.delta.last()).collect::<Vec<_>>();
+        let incoming = Incoming {
+            heads,
+            vv: vv.clone(),
+            frontier,
+            live: take.live,
+            contested: take.contested,
+            tail: take.tail,
+            #[cfg(feature = "planted")]
+            known_at_start: take.known_at_start,
+        };
+        if cx.space.commit_bulk(cx.now, incoming)? {
+            vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
+            tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
+            self.proofs_left = self.proofs_left.max(1);
+        } else {
+            self.give_up_bulk(cx);
+        }
+        *cx.hello_all = true;
+        Ok(())
+    }
+
+    /// Ends the bulk without a commit; the stage stays. The peer is told what is known here.
+    pub(crate) fn give_up_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        *cx.take = None;
+        cx.space.stats.bulk_aborted += 1;
+        cx.send(&Message::BulkAbort);
+        self.dropped = true;
+        *cx.hello_all = true;
+    }
+}
+
+impl Take {
+    /// Stages what a chunk brings.
+    fn take_chunk<S: Store>(&mut self, cx: &mut Context<'_, S>, chunk: BulkChunk) -> Result<(), End> {
+        let BulkChunk { replica, upto, live, staged, entries } = chunk;
+        let told = self.told.get(&replica).copied().unwrap_or(0);
+        let within = live.first().is_none_or(|first| first > told) && live.last().unwrap_or(0) <= upto;
+        if upto <= told || !within || self.heads.is_some() {
+            return Err(MISBEHAVED);
+        }
+        self.told.insert(replica, upto);
+        let held = self.asked.runs(&replica).map(|asked| asked.iter().collect::<Vec<_>>());
+        let held = held.unwrap_or_default().into_iter().flat_map(|(first, last)| first..=last);
+        let confirmed: Vec<u64> = held.filter(|seq| live.contains(*seq)).collect();
+        if confirmed.len() != staged.len() {
+            return Err(MISBEHAVED);
+        }
+        for (seq, hash) in confirmed.into_iter().zip(staged.iter()) {
+            let dot = Dot::new(replica, seq);
+            let same = cx.space.staged_entry(&dot)?.is_some_and(|(_, entry)| entry.hash == *hash);
+            if same {
+                cx.space.stats.stage_reused += 1;
+            } else if cx.space.planted.keeps(Rule::AInsertIfSame) {
+                cx.space.unstage(&dot);
+            }
+        }
+        let mut taken = Vec::new();
+        for entry in entries.into_vec() {
+            if !live.contains(entry.seq) {
+                return Err(MISBEHAVED);
+            }
+            let dot = Dot::new(replica, entry.seq);
+            taken.push((
+                entry.key.clone(),
+                Entry::new(&entry.key, dot, Timestamp(entry.timestamp), entry.payload),
+            ));
+        }
+        if !cx.space.planted.keeps(Rule::H1OneCommit) {
+            cx.space.join_early(replica, (told + 1, upto), &live, taken.clone())?;
+        }
+        self.live.insert_runs(replica, &live);
+        for (key, entry) in taken {
+            if !cx.space.heads.contains(&entry.dot) {
+                cx.space.stage(key, entry);
+            } else if self.deep || cx.space.heads.get(&replica).is_some_and(|head| head.forked) {
+                self.contested.push((key, entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// Links the tail's deltas to the chains at V; `false` when they do not fit.
+    fn link_tail(&mut self, space: &SpaceId, heads: &Heads, frame: &Deltas) -> bool {
+        let mut linker = Linker { space, heads, tails: &mut self.tails };
+        match linker.unpack(frame) {
+            Ok(received) => {
+                self.tail.extend(received);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}

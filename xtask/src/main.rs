@@ -1,0 +1,99 @@
+//! The project's own commands, run as `cargo xtask COMMAND` from the top of the repository.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`steps`] | the table of everything `cargo xtask test` runs; add a check there |
+//! | [`run`] | runs steps in order, times them, stops at the first failure |
+//! | [`command`] | a command written as one line, and how it is started |
+//! | [`setup`] | the parts of the toolchain that the steps need |
+
+mod command;
+mod run;
+mod setup;
+mod steps;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::command::Line;
+
+const HELP: &str = "\
+The project's own commands. Run them from the top of the repository.
+
+    cargo xtask test            every check, in order; stops at the first failure
+    cargo xtask test --quick    the same with 2 000 simulated schedules and without the planted faults
+    cargo xtask steps           print the commands that `test` runs
+    cargo xtask sim -- ARGS     the simulator in the ci profile, for example: sim -- run --schedules 1000
+    cargo xtask help            this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => test(steps::Amount::Full),
+        ["test", "--quick"] => test(steps::Amount::Quick),
+        ["steps"] => print_steps(),
+        ["sim", "--", rest @ ..] | ["sim", rest @ ..] => simulate(rest),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        [] => usage("no command given"),
+        ["test", rest @ ..] => usage(&format!("`test` takes only --quick, not `{}`", rest.join(" "))),
+        [unknown, ..] => usage(&format!("no command is called `{unknown}`")),
+    }
+}
+
+fn test(amount: steps::Amount) -> ExitCode {
+    let top = top();
+    let steps = match setup::install_missing(&top).and_then(|()| steps::list(&top, amount)) {
+        Ok(steps) => steps,
+        Err(problem) => return fail(&problem),
+    };
+    match run::all(&top, &steps) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => fail(&problem),
+    }
+}
+
+fn print_steps() -> ExitCode {
+    match steps::list(&top(), steps::Amount::Full) {
+        Ok(steps) => {
+            for step in steps {
+                println!("{:<16} {}", step.name, step.line);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => fail(&problem),
+    }
+}
+
+/// Passes the simulator's own exit code on, so that scripts can tell a violation from a usage error.
+fn simulate(arguments: &[&str]) -> ExitCode {
+    match Line::parse(steps::simulator(arguments)).arguments(arguments).start(&top()) {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+        Err(problem) => fail(&problem),
+    }
+}
+
+/// The folder above this package. Read when it runs, not when it is built: the repository may have been moved.
+fn top() -> PathBuf {
+    match env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) {
+        Some(package) => package.parent().map_or_else(|| PathBuf::from("."), PathBuf::from),
+        None => PathBuf::from("."),
+    }
+}
+
+fn fail(problem: &str) -> ExitCode {
+    eprintln!("xtask: {problem}");
+    ExitCode::FAILURE
+}
+
+/// Exit code 2, as for any other usage error.
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("xtask: {problem}\n\n{HELP}");
+    ExitCode::from(2)
+}

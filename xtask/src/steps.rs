@@ -1,0 +1,133 @@
+//! The table of everything `cargo xtask test` runs. A new check is a new row here, and nothing else.
+//!
+//! Order: what fails fastest comes first, so that a slip in the formatting does not cost a run of the simulator.
+
+use std::fs;
+use std::path::Path;
+
+use crate::command::Line;
+
+/// How much to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// Everything, as on the CI machine.
+    Full,
+    /// Ten times fewer schedules and no planted faults: for the minute before a push.
+    Quick,
+}
+
+/// One command of the run.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// What the final table calls it.
+    pub(crate) name: String,
+    /// What runs.
+    pub(crate) line: Line,
+}
+
+/// (name, command). `{example}` stands for every file of examples/, `{schedules}` for the simulator's amount.
+#[rustfmt::skip]
+const ALWAYS: &[(&str, &str)] = &[
+    ("format",          "cargo fmt --all --check"),
+    ("format xtask",    "cargo fmt --manifest-path xtask/Cargo.toml --check"),
+    ("clippy",          "cargo clippy --locked --workspace --all-targets --all-features -- -D warnings"),
+    ("clippy xtask",    "cargo clippy --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask --all-targets -- -D warnings"),
+    ("test xtask",      "cargo test --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask"),
+    ("wasm",            "cargo check -p rejoin-core --target wasm32-unknown-unknown"),
+    ("no features",     "cargo check -p rejoin-core --no-default-features"),
+    ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
+    ("test",            "cargo test --workspace --profile ci --features rejoin-core/laws"),
+    ("{example}",       "cargo run --profile ci --example {example}"),
+    ("simulator",       "cargo run --profile ci -p rejoin-sim -- run --schedules {schedules}"),
+];
+
+/// What only a full run does.
+#[rustfmt::skip]
+const FULL: &[(&str, &str)] = &[
+    ("planted faults",  "cargo run --profile ci -p rejoin-sim --features planted -- planted --schedules 50000"),
+];
+
+/// The steps to run in the repository at `top`, in order.
+pub(crate) fn list(top: &Path, amount: Amount) -> Result<Vec<Step>, String> {
+    let examples = examples(top)?;
+    Ok(expand(&examples, amount))
+}
+
+/// The command that `cargo xtask sim` forwards to: planted faults are compiled in only when they are asked for.
+pub(crate) fn simulator(arguments: &[&str]) -> &'static str {
+    match arguments.first() {
+        Some(&"planted") => "cargo run --profile ci -p rejoin-sim --features planted --",
+        _ => "cargo run --profile ci -p rejoin-sim --",
+    }
+}
+
+fn expand(examples: &[String], amount: Amount) -> Vec<Step> {
+    let (rows, schedules) = match amount {
+        Amount::Full => ([ALWAYS, FULL].concat(), "20000"),
+        Amount::Quick => (ALWAYS.to_vec(), "2000"),
+    };
+    let mut steps = Vec::new();
+    for (name, command) in rows {
+        let command = command.replace("{schedules}", schedules);
+        if name == "{example}" {
+            steps.extend(examples.iter().map(|example| Step {
+                name: format!("example {example}"),
+                line: Line::parse(&command.replace("{example}", example)),
+            }));
+        } else {
+            steps.push(Step { name: name.to_owned(), line: Line::parse(&command) });
+        }
+    }
+    steps
+}
+
+/// The names of the root package's examples, sorted: `examples/NAME.rs` and `examples/NAME/main.rs`.
+fn examples(top: &Path) -> Result<Vec<String>, String> {
+    let folder = top.join("examples");
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let cannot = |error| format!("cannot read {}: {error}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        let is_example = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").is_file();
+        if let (true, Some(name)) = (is_example, path.file_stem().and_then(|name| name.to_str())) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(amount: Amount) -> Vec<String> {
+        let examples = ["crdts".to_owned(), "sans_io".to_owned()];
+        expand(&examples, amount).iter().map(|step| step.line.to_string()).collect()
+    }
+
+    #[test]
+    fn every_example_is_run() {
+        let lines = shown(Amount::Full);
+        assert!(lines.contains(&"cargo run --profile ci --example crdts".to_owned()));
+        assert!(lines.contains(&"cargo run --profile ci --example sans_io".to_owned()));
+    }
+
+    #[test]
+    fn quick_runs_fewer_schedules_and_nothing_planted() {
+        let (full, quick) = (shown(Amount::Full), shown(Amount::Quick));
+        assert!(full.iter().any(|line| line.ends_with("run --schedules 20000")));
+        assert!(full.iter().any(|line| line.contains("planted")));
+        assert!(quick.iter().any(|line| line.ends_with("run --schedules 2000")));
+        assert!(!quick.iter().any(|line| line.contains("planted")));
+        assert_eq!(full.len(), quick.len() + FULL.len());
+    }
+
+    #[test]
+    fn no_placeholder_is_left_over() {
+        assert!(!shown(Amount::Full).iter().any(|line| line.contains(['{', '}'])));
+    }
+}
