@@ -2,6 +2,9 @@
 //!
 //! All that a step decides is drawn from the step's own stream, so leaving out another step does not change it.
 
+use rejoin_core::engine::WriteError;
+use rejoin_core::row::DataError;
+
 use crate::counters::Sometimes;
 use crate::draw::Draw;
 use crate::faults::Action;
@@ -101,7 +104,7 @@ impl World {
         let clocks = machine.now(*now);
         let given_up = machine.engine_mut().write(clocks, |tx| {
             workload.run(tx, &acts)?;
-            Err::<(), _>(rejoin_core::row::DataError::CounterFull.into())
+            Err::<(), WriteError>(DataError::CounterFull.into())
         });
         if given_up.is_ok() {
             return broken("write", "a transaction that failed was committed");

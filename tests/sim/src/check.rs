@@ -74,11 +74,11 @@ impl World {
     }
 
     /// Everything about one machine: all its rows, its stage, and what the engine says about itself.
-    pub(crate) fn check_all(&self, number: usize) -> Result<(), Violation> {
-        let machine = &self.machines[number];
-        if let Err(error) = machine.engine().check() {
+    pub(crate) fn check_all(&mut self, number: usize) -> Result<(), Violation> {
+        if let Err(error) = self.machines[number].engine_mut().check() {
             return broken("I5", format!("machine {number}: {error}"));
         }
+        let machine = &self.machines[number];
         if !self.oracle.exact {
             return Ok(());
         }

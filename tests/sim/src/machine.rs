@@ -1,6 +1,6 @@
 //! One machine: a disk, clocks, an identity, and, while it is up, an engine over the disk's image.
 
-use rejoin_core::engine::{Config, Input, Now, OpenError, Output};
+use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output};
 use rejoin_core::row::{Entry, ReadRows, RowKey};
 use rejoin_core::store::{MemoryStore, StoreError};
 use rejoin_core::{ReplicaId, VersionVector};
@@ -8,7 +8,7 @@ use rejoin_core::{ReplicaId, VersionVector};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::draw::{Draw, mix, stream};
-use crate::engine::Engine;
+
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
 use crate::oracle::View;
