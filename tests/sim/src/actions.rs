@@ -258,9 +258,8 @@ impl World {
             entry.told = entry.told.max(seq);
         }
         self.machines.push(machine);
-        if !noticed {
-            self.machines[number].went_back = true;
-        }
+        // The copy may hold, and tell, a commit that was not reported here yet.
+        self.machines[number].went_back = true;
         self.trace.note(self.now, number, b"clone", format_args!("is copied to {copy}, noticed: {noticed}"));
         self.counters.saw(Sometimes::Cloned);
         self.went_back();

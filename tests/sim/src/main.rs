@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rejoin_core::planted::Planted;
-use rejoin_sim::{Outcome, Plan, Simulation, run, seeds, shrink};
+use rejoin_sim::run::{self, Options};
+use rejoin_sim::{Outcome, Plan, Simulation, seeds, shrink};
 
 const USAGE: &str = "\
-rejoin-sim run [--schedules N] [--seed BASE] [--threads T] [--no-shrink]
-    Runs schedules, the kept seeds first. Exits with 1 at the first violation.
+rejoin-sim run [--schedules N] [--seed BASE] [--threads T] [--no-shrink] [--keep-going]
+    Runs schedules, the kept seeds first, until the first violation; with --keep-going all of them.
 rejoin-sim replay SEED|FILE [--trace] [--shrink]
     Runs one schedule again.
 rejoin-sim twice [--seeds N] [--seed BASE]
@@ -76,13 +77,18 @@ fn run_many(args: &Args<'_>) -> Option<bool> {
     }
     println!("base seed {base}");
     let start = Instant::now();
-    let done = run::run(base, schedules, threads, Planted::default());
+    let keep_going = args.has("--keep-going");
+    let options = Options { base, schedules, threads, planted: Planted::default(), keep_going };
+    let done = run::run(options);
     let took = start.elapsed().as_secs_f64();
     println!("{}", done.counters);
     let (count, events) = (done.counters.schedules, done.counters.events);
     let days = done.counters.time_us / 86_400_000_000;
     println!("{count} schedules, {events} events, {days} simulated days in {took:.1} s");
     println!("{:.0} schedules/s, {} events per schedule", count as f64 / took, events / count.max(1));
+    for (rule, (times, _, seed)) in &done.violations {
+        println!("{times:>9} x {rule}, first with seed {seed}");
+    }
     if let Some((index, plan, outcome)) = &done.failed {
         report(*index, plan, outcome, !args.has("--no-shrink"));
         return Some(false);

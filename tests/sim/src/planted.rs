@@ -3,7 +3,7 @@
 
 use rejoin_core::planted::{Planted, Rule};
 
-use crate::run::run;
+use crate::run::{Options, run};
 
 /// How one broken rule was caught.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Catch {
 /// Runs the general schedules, with no tests of their own, against every rule.
 pub fn hunt(base: u64, schedules: u64, threads: usize) -> impl Iterator<Item = Catch> {
     Rule::ALL.into_iter().map(move |rule| {
-        let failed = run(base, schedules, threads, Planted::without(rule)).failed;
+        let failed = run(Options { base, schedules, threads, planted: Planted::without(rule), keep_going: false }).failed;
         let caught = failed.and_then(|(index, plan, outcome)| {
             Some((index + 1, plan.seed, outcome.failure?.violation.to_string()))
         });

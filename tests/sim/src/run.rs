@@ -1,5 +1,6 @@
 //! Many schedules on a few threads. The result does not depend on how many threads there are.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,23 @@ pub struct Run {
     pub counters: Counters,
     /// The first one that failed, by its place in the run.
     pub failed: Option<(u64, Plan, Outcome)>,
+    /// How often each rule was violated, and the first seed that did; more than one only when a run goes on.
+    pub violations: BTreeMap<&'static str, (u64, u64, u64)>,
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// From which the seeds of all schedules follow.
+    pub base: u64,
+    /// How many schedules.
+    pub schedules: u64,
+    /// How many at a time.
+    pub threads: usize,
+    /// A rule that the engines leave out.
+    pub planted: Planted,
+    /// Go on after a violation.
+    pub keep_going: bool,
 }
 
 /// The seed of a run's schedule number `index`.
@@ -24,8 +42,9 @@ pub const fn seed_of(base: u64, index: u64) -> u64 {
     mix(base.wrapping_add(mix(index))) >> 16
 }
 
-/// Runs schedules until one fails.
-pub fn run(base: u64, schedules: u64, threads: usize, planted: Planted) -> Run {
+/// Runs schedules until one fails, or all of them.
+pub fn run(options: Options) -> Run {
+    let Options { base, schedules, threads, planted, keep_going } = options;
     let next = AtomicU64::new(0);
     let end = AtomicU64::new(schedules);
     let total = Mutex::new(Run::default());
@@ -39,10 +58,14 @@ pub fn run(base: u64, schedules: u64, threads: usize, planted: Planted) -> Run {
             let plan = Plan { planted, ..Plan::new(seed_of(base, index)) };
             let outcome = Simulation::new(plan.clone()).run();
             counters.merge(&outcome.counters);
-            if outcome.failure.is_some() {
-                // Schedules before this one still run: the first by number is the one that is told.
-                end.fetch_min(index, Ordering::Relaxed);
+            if let Some(failure) = &outcome.failure {
+                if !keep_going {
+                    // Schedules before this one still run: the first by number is the one that is told.
+                    end.fetch_min(index, Ordering::Relaxed);
+                }
                 let mut total = total.lock().expect("no thread panics while it holds this");
+                let entry = total.violations.entry(failure.violation.rule).or_insert((0, index, plan.seed));
+                *entry = (entry.0 + 1, entry.1.min(index), if index < entry.1 { plan.seed } else { entry.2 });
                 if total.failed.as_ref().is_none_or(|(first, ..)| index < *first) {
                     total.failed = Some((index, plan, outcome));
                 }

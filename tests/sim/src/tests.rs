@@ -1,12 +1,16 @@
 //! The simulator's own tests: a few hundred schedules, the kept ones, and that a seed says it all.
 
 use crate::draw::mix;
-use crate::run::{run, seed_of};
+use crate::run::{Options, Run, run, seed_of};
 use crate::{Plan, Simulation, seeds};
+
+fn schedules(base: u64, schedules: u64, threads: usize) -> Run {
+    run(Options { base, schedules, threads, planted: Default::default(), keep_going: false })
+}
 
 #[test]
 fn three_hundred_schedules_pass() {
-    let done = run(1, 300, 2, Default::default());
+    let done = schedules(1, 300, 2);
     let failed = done.failed.and_then(|(_, plan, outcome)| Some((plan.seed, outcome.failure?)));
     assert_eq!(failed, None);
 }
@@ -22,7 +26,7 @@ fn a_seed_says_it_all() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let [one, two] = [1, 2].map(|threads| run(3, 20, threads, Default::default()).counters);
+    let [one, two] = [1, 2].map(|threads| schedules(3, 20, threads).counters);
     assert_eq!(one, two);
 }
 
