@@ -86,8 +86,9 @@ fn run_many(args: &Args<'_>) -> Option<bool> {
     let days = done.counters.time_us / 86_400_000_000;
     println!("{count} schedules, {events} events, {days} simulated days in {took:.1} s");
     println!("{:.0} schedules/s, {} events per schedule", count as f64 / took, events / count.max(1));
-    for (rule, (times, _, seed)) in &done.violations {
-        println!("{times:>9} x {rule}, first with seed {seed}");
+    for ((rule, forked), (times, _, seed)) in &done.violations {
+        let forked = if *forked { " after a fork" } else { "" };
+        println!("{times:>9} x {rule}{forked}, first with seed {seed}");
     }
     if let Some((index, plan, outcome)) = &done.failed {
         report(*index, plan, outcome, !args.has("--no-shrink"));

@@ -17,8 +17,8 @@ pub struct Run {
     pub counters: Counters,
     /// The first one that failed, by its place in the run.
     pub failed: Option<(u64, Plan, Outcome)>,
-    /// How often each rule was violated, and the first seed that did; more than one only when a run goes on.
-    pub violations: BTreeMap<&'static str, (u64, u64, u64)>,
+    /// How often each rule was violated (with and without a fork), and the first seed that did; more than one only when a run goes on.
+    pub violations: BTreeMap<(&'static str, bool), (u64, u64, u64)>,
 }
 
 /// How to run.
@@ -64,7 +64,7 @@ pub fn run(options: Options) -> Run {
                     end.fetch_min(index, Ordering::Relaxed);
                 }
                 let mut total = total.lock().expect("no thread panics while it holds this");
-                let entry = total.violations.entry(failure.violation.rule).or_insert((0, index, plan.seed));
+                let entry = total.violations.entry((failure.violation.rule, failure.forked)).or_insert((0, index, plan.seed));
                 *entry = (entry.0 + 1, entry.1.min(index), if index < entry.1 { plan.seed } else { entry.2 });
                 if total.failed.as_ref().is_none_or(|(first, ..)| index < *first) {
                     total.failed = Some((index, plan, outcome));

@@ -68,6 +68,8 @@ pub struct Outcome {
 pub struct Failure {
     /// What was violated.
     pub violation: Violation,
+    /// Whether a dot was in use twice by then.
+    pub forked: bool,
     /// In which step.
     pub step: u64,
     /// At what simulated time, in microseconds.
@@ -76,7 +78,8 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}, {} ms: {}", self.step, self.at_us / 1000, self.violation)
+        let forked = if self.forked { " (after a fork)" } else { "" };
+        write!(f, "step {}, {} ms{forked}: {}", self.step, self.at_us / 1000, self.violation)
     }
 }
 
@@ -97,7 +100,11 @@ impl Simulation {
             let what = MESSAGE.take().unwrap_or_else(|| text(panic.as_ref()));
             Err(Violation { rule: "panic", what })
         });
-        let failure = result.err().map(|violation| Failure { violation, step: world.step, at_us: world.now });
+        world.counters.schedules = 1;
+        world.counters.time_us = world.now;
+        let forked = !world.oracle.exact;
+        let failure = result.err().map(|violation| Failure {
+            forked, violation, step: world.step, at_us: world.now });
         Outcome {
             failure,
             counters: core::mem::take(&mut world.counters),
