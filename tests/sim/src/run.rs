@@ -42,6 +42,12 @@ pub const fn seed_of(base: u64, index: u64) -> u64 {
     mix(base.wrapping_add(mix(index))) >> 16
 }
 
+/// Whether a schedule whose engines leave a rule out fails with the rule in force, too.
+fn fails_anyway(plan: &Plan) -> bool {
+    let sound = Plan { planted: Planted::default(), ..plan.clone() };
+    plan.planted != sound.planted && Simulation::new(sound).run().failure.is_some()
+}
+
 /// Runs schedules until one fails, or all of them.
 pub fn run(options: Options) -> Run {
     let Options { base, schedules, threads, planted, keep_going } = options;
@@ -58,7 +64,9 @@ pub fn run(options: Options) -> Run {
             let plan = Plan { planted, ..Plan::new(seed_of(base, index)) };
             let outcome = Simulation::new(plan.clone()).run();
             counters.merge(&outcome.counters);
-            if let Some(failure) = &outcome.failure {
+            if let Some(failure) = &outcome.failure
+                && !fails_anyway(&plan)
+            {
                 if !keep_going {
                     // Schedules before this one still run: the first by number is the one that is told.
                     end.fetch_min(index, Ordering::Relaxed);

@@ -15,7 +15,15 @@ impl World {
         let round = self.faults.anti_entropy_ms * 1000;
         let slice = (round / 4).max(20_000);
         let deadline = self.now + round * ROUNDS + 30_000_000;
-        while !self.agreed()? {
+        self.redial(&edges);
+        loop {
+            if self.agreed()? {
+                // Word of the agreement itself, and late gossip, may still travel.
+                self.run_until(self.now + 3 * round + 5_000_000)?;
+                if self.agreed()? {
+                    break;
+                }
+            }
             if self.now > deadline {
                 if self.hostile {
                     return self.check_everybody();
@@ -25,8 +33,6 @@ impl World {
             self.redial(&edges);
             self.run_until(self.now + slice)?;
         }
-        // Word of the agreement itself may still travel.
-        self.run_until(self.now + 3 * round + 5_000_000)?;
         let sent = self.sent;
         self.run_until(self.now + 8 * round)?;
         if self.sent != sent && !self.hostile {

@@ -191,6 +191,7 @@ impl World {
             Item::Frame(frame) => self.input(machine, Input::Received { session, frame }),
             Item::Damaged(frame) => {
                 self.counters.saw(Sometimes::FrameDamaged);
+                self.trace.note(self.now, machine, b"damage", format_args!("the next frame is damaged"));
                 // Deltas are signed. All else is vouched for by the stream alone, which keeps damage out.
                 if !matches!(frame.first(), Some(3 | 10)) {
                     self.hostile = true;
@@ -226,6 +227,7 @@ impl World {
         let mut frame = self.network.messages[message].bytes.to_vec();
         if let Some(flip) = flip {
             self.counters.saw(Sometimes::GossipDamaged);
+            self.trace.note(self.now, to, b"damage", format_args!("the next message is damaged"));
             flip_bit(&mut frame, flip);
         }
         self.gossiped += 1;
