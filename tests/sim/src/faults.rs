@@ -93,6 +93,8 @@ pub struct Faults {
     pub unnoticed: u32,
     /// Milliseconds between hellos.
     pub anti_entropy_ms: u64,
+    /// Many small chunks, small windows and short logs: a bulk takes so long that much happens meanwhile.
+    pub long_bulks: bool,
 }
 
 impl Faults {
@@ -128,14 +130,20 @@ impl Faults {
             some(&mut draw, 250, 4),                     // FailCommit
             draw.range(1, 6).try_into().unwrap_or(3),    // Wait
         ];
+        let long_bulks = draw.chance(200);
+        let pause_us = draw.magnitude(100, 60_000);
+        let usual_us = draw.magnitude(50, 200_000);
         Self {
             replicas: replicas.unwrap_or(usize::try_from(drawn).unwrap_or(3)),
             clones: if clone > 0 { 2 } else { 0 },
-            rows: draw.index(57) + 8,
-            steps: draw.range(50, 110),
+            rows: if long_bulks { 64 } else { draw.index(57) + 8 },
+            steps: draw.range(36, 80),
             weights,
-            pause_us: draw.magnitude(100, 60_000),
-            latency: Latency { usual_us: draw.magnitude(50, 200_000), slow_per_mille: some(&mut draw, 500, 60) },
+            pause_us,
+            latency: Latency {
+                usual_us: if long_bulks { usual_us.max(pause_us / 2) } else { usual_us },
+                slow_per_mille: some(&mut draw, 500, 60),
+            },
             disk_us: draw.magnitude(10, 100_000),
             gossip_loss: some(&mut draw, 600, 400),
             gossip_double: some(&mut draw, 500, 300),
@@ -146,6 +154,7 @@ impl Faults {
             wrong_clocks: clocks,
             unnoticed: if draw.chance(350) { 1000 } else { 0 },
             anti_entropy_ms: draw.magnitude(100, 30_000),
+            long_bulks,
         }
     }
 
@@ -154,9 +163,14 @@ impl Faults {
         let mut draw = Draw::new(seed, stream::MACHINE + machine as u64);
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let mut config = Config::new(SpaceId([7; 32]));
-        config.log_bytes = if draw.chance(250) { 0 } else { draw.magnitude(256, 8 << 20) };
-        config.chunk_bytes = size(draw.magnitude(64, 64 << 10));
-        config.window_bytes = size(draw.magnitude(64, 1 << 20));
+        let small = self.long_bulks;
+        // A log that reaches back over a bulk, and not over an absence, is what its tail needs.
+        config.log_bytes = match draw.below(4) {
+            0 => 0,
+            _ => draw.magnitude(256, if small { 4096 } else { 8 << 20 }),
+        };
+        config.chunk_bytes = size(if small { draw.range(1, 64) } else { draw.magnitude(1, 64 << 10) });
+        config.window_bytes = size(if small { draw.range(1, 64) } else { draw.magnitude(1, 1 << 20) });
         config.early_bytes = size(draw.magnitude(64, 256 << 10));
         config.push = match draw.below(4) {
             0 => Push::Streams,

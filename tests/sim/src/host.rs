@@ -238,7 +238,7 @@ impl World {
             Input::Tick => (5, &[]),
         };
         self.trace.note(self.now, number, &[kind], format_args!("<- {}", Shown(input, bytes)));
-        self.trace.hash_only(bytes);
+        self.trace.add(bytes);
     }
 
     fn note_output(&mut self, number: usize, output: &Output) {
@@ -251,7 +251,7 @@ impl World {
             Output::Event(_) => (17, &[]),
         };
         self.trace.note(self.now, number, &[kind], format_args!("-> {}", Shown(output, bytes)));
-        self.trace.hash_only(bytes);
+        self.trace.add(bytes);
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Outcome {
     /// What it met.
     pub counters: Counters,
     /// Hash over everything that happened.
-    pub trace: [u8; 32],
+    pub trace: u64,
     /// How many steps the seed has.
     pub steps: u64,
     /// How many machines it began with.

@@ -2,45 +2,45 @@
 
 use std::fmt;
 
-/// A running hash, and whether to print.
+use crate::draw::mix;
+
+/// A running hash, and whether to print. The hash is fast, not secure: nobody chooses what is hashed.
+#[derive(Debug)]
 pub struct Trace {
-    hash: blake3::Hasher,
+    hash: u64,
     print: bool,
 }
 
 impl Trace {
     /// Nothing happened yet.
-    pub fn new(print: bool) -> Self {
-        Self { hash: blake3::Hasher::new(), print }
+    pub const fn new(print: bool) -> Self {
+        Self { hash: 0, print }
     }
 
     /// Adds something that happened to a machine. `bytes` says it in full; `line` is for people.
     pub fn note(&mut self, at_us: u64, machine: usize, bytes: &[u8], line: fmt::Arguments<'_>) {
-        let mut head = [0; 17];
-        head[..8].copy_from_slice(&at_us.to_le_bytes());
-        head[8] = u8::try_from(machine).unwrap_or(u8::MAX);
-        head[9..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        self.hash.update(&head);
-        self.hash.update(bytes);
+        self.hash = mix(self.hash ^ at_us ^ (machine as u64) << 56);
+        self.add(bytes);
         if self.print {
             println!("{:>14} ms  {machine}  {line}", Millis(at_us));
         }
     }
 
     /// Adds bytes that are not worth a line.
-    pub fn hash_only(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+    pub fn add(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut hash = self.hash ^ bytes.len() as u64;
+        for word in words {
+            hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.hash = mix(hash ^ u64::from_le_bytes(last));
     }
 
     /// The hash so far.
-    pub fn hash(&self) -> [u8; 32] {
-        *self.hash.finalize().as_bytes()
-    }
-}
-
-impl fmt::Debug for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trace").field("print", &self.print).finish_non_exhaustive()
+    pub const fn hash(&self) -> u64 {
+        self.hash
     }
 }
 

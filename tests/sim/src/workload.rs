@@ -74,7 +74,7 @@ impl Workload {
             _ if removal => Act::Remove(key),
             0 | 1 => Act::Remove(key),
             2 => Act::Add(draw.range(1, 100)),
-            _ => Act::Put(key, if draw.chance(30) { draw.magnitude(100, 20_000) } else { draw.below(24) } as usize),
+            _ => Act::Put(key, size(draw)),
         }
     }
 
@@ -143,6 +143,16 @@ where
     done.retain(|(other, _)| *other != key);
     done.push((key, None));
     Ok(())
+}
+
+/// Mostly small values; now and then one that fills chunks and windows, or does not fit in gossip.
+fn size(draw: &mut Draw) -> usize {
+    let size = match draw.below(500) {
+        0 => draw.range(15_000, 20_000),
+        1..10 => draw.magnitude(100, 4000),
+        _ => draw.below(24),
+    };
+    usize::try_from(size).unwrap_or(0)
 }
 
 /// The running total in a payload.
