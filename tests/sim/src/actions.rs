@@ -142,12 +142,16 @@ impl World {
         self.network.connect([a, b], self.now, &mut self.draw, &mut self.queue);
     }
 
+    /// Cuts a stream now, or when the next message of some kind, mostly one of a bulk, arrives.
     fn cut_any(&mut self, draw: &mut Draw) {
+        if draw.chance(400) {
+            let kind = if draw.chance(200) { draw.below(13) } else { draw.range(6, 11) };
+            self.cut_after = u8::try_from(kind).ok();
+            return;
+        }
         let open: Vec<(usize, [usize; 2])> = self.network.open_streams().collect();
-        if let Some((stream, [a, b])) = draw.pick(&open) {
-            self.trace.note(self.now, *a, b"cut", format_args!("stream {stream} to {b} is cut"));
-            self.counters.saw(Sometimes::StreamCut);
-            self.network.cut(*stream, self.now, &mut self.draw, &mut self.queue);
+        if let Some((stream, _)) = draw.pick(&open) {
+            self.cut(*stream);
         }
     }
 

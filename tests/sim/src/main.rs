@@ -83,9 +83,10 @@ fn run_many(args: &Args<'_>) -> Option<bool> {
     let took = start.elapsed().as_secs_f64();
     println!("{}", done.counters);
     let (count, events) = (done.counters.schedules, done.counters.events);
-    let days = done.counters.time_us / 86_400_000_000;
-    println!("{count} schedules, {events} events, {days} simulated days in {took:.1} s");
-    println!("{:.0} schedules/s, {} events per schedule", count as f64 / took, events / count.max(1));
+    let hours = done.counters.time_us / 3_600_000_000;
+    println!("{count} schedules, {events} events, {hours} simulated hours in {took:.1} s");
+    let schedules_run = u32::try_from(count).map_or(f64::INFINITY, f64::from);
+    println!("{:.0} schedules/s, {} events per schedule", schedules_run / took, events / count.max(1));
     for ((rule, forked), (times, _, seed)) in &done.violations {
         let forked = if *forked { " after a fork" } else { "" };
         println!("{times:>9} x {rule}{forked}, first with seed {seed}");
@@ -99,7 +100,10 @@ fn run_many(args: &Args<'_>) -> Option<bool> {
         println!("never met: {}", missing.join(", "));
         return Some(false);
     }
-    println!("no violation: at 95 % confidence fewer than {:.1e} of such schedules fail", 3.0 / count as f64);
+    println!(
+        "no violation: at 95 % confidence fewer than {:.1e} of such schedules fail",
+        3.0 / schedules_run
+    );
     Some(true)
 }
 

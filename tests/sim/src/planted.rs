@@ -17,7 +17,9 @@ pub struct Catch {
 /// Runs the general schedules, with no tests of their own, against every rule.
 pub fn hunt(base: u64, schedules: u64, threads: usize) -> impl Iterator<Item = Catch> {
     Rule::ALL.into_iter().map(move |rule| {
-        let failed = run(Options { base, schedules, threads, planted: Planted::without(rule), keep_going: false }).failed;
+        let failed =
+            run(Options { base, schedules, threads, planted: Planted::without(rule), keep_going: false })
+                .failed;
         let caught = failed.and_then(|(index, plan, outcome)| {
             Some((index + 1, plan.seed, outcome.failure?.violation.to_string()))
         });

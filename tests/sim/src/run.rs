@@ -72,7 +72,10 @@ pub fn run(options: Options) -> Run {
                     end.fetch_min(index, Ordering::Relaxed);
                 }
                 let mut total = total.lock().expect("no thread panics while it holds this");
-                let entry = total.violations.entry((failure.violation.rule, failure.forked)).or_insert((0, index, plan.seed));
+                let entry = total
+                    .violations
+                    .entry((failure.violation.rule, failure.forked))
+                    .or_insert((0, index, plan.seed));
                 *entry = (entry.0 + 1, entry.1.min(index), if index < entry.1 { plan.seed } else { entry.2 });
                 if total.failed.as_ref().is_none_or(|(first, ..)| index < *first) {
                     total.failed = Some((index, plan, outcome));

@@ -6,6 +6,8 @@ use crate::world::World;
 
 /// Rounds of anti-entropy within which everybody must agree.
 const ROUNDS: u64 = 20;
+/// Time on top, in microseconds: a bulk whose other side forgot it is given up after 30 seconds.
+const PATIENCE_US: u64 = 35_000_000;
 
 impl World {
     /// Runs the calm phase and makes the last checks.
@@ -14,12 +16,12 @@ impl World {
         let edges = self.topology();
         let round = self.faults.anti_entropy_ms * 1000;
         let slice = (round / 4).max(20_000);
-        let deadline = self.now + round * ROUNDS + 30_000_000;
+        let deadline = self.now + round * ROUNDS + PATIENCE_US;
         self.redial(&edges);
         loop {
             if self.agreed()? {
                 // Word of the agreement itself, and late gossip, may still travel.
-                self.run_until(self.now + 3 * round + 5_000_000)?;
+                self.run_until(self.now + 3 * round + PATIENCE_US)?;
                 if self.agreed()? {
                     break;
                 }

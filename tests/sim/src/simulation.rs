@@ -103,8 +103,8 @@ impl Simulation {
         world.counters.schedules = 1;
         world.counters.time_us = world.now;
         let forked = !world.oracle.exact;
-        let failure = result.err().map(|violation| Failure {
-            forked, violation, step: world.step, at_us: world.now });
+        let failure =
+            result.err().map(|violation| Failure { forked, violation, step: world.step, at_us: world.now });
         Outcome {
             failure,
             counters: core::mem::take(&mut world.counters),

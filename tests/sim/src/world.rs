@@ -49,6 +49,8 @@ pub(crate) struct World {
     /// Bytes that only a liar or a broken transport sends were believed by an engine: nothing is promised any more but
     /// that it neither panics nor contradicts itself.
     pub(crate) hostile: bool,
+    /// The next stream on which a frame of this kind arrives is cut.
+    pub(crate) cut_after: Option<u8>,
     /// The faults are over.
     pub(crate) settling: bool,
     /// Frames sent and messages published.
@@ -78,6 +80,7 @@ impl World {
             queue: Queue::default(),
             counters: Counters::default(),
             hostile: false,
+            cut_after: None,
             settling: false,
             sent: 0,
             judging: BTreeMap::new(),
@@ -188,7 +191,15 @@ impl World {
                 self.counters.saw(Sometimes::Session);
                 self.input(machine, Input::Connected { session, role })
             }
-            Item::Frame(frame) => self.input(machine, Input::Received { session, frame }),
+            Item::Frame(frame) => {
+                let cut = frame.first().copied().filter(|kind| self.cut_after == Some(*kind));
+                self.input(machine, Input::Received { session, frame })?;
+                if cut.is_some() && !self.settling {
+                    self.cut_after = None;
+                    self.cut(stream);
+                }
+                Ok(())
+            }
             Item::Damaged(frame) => {
                 self.counters.saw(Sometimes::FrameDamaged);
                 self.trace.note(self.now, machine, b"damage", format_args!("the next frame is damaged"));
@@ -204,6 +215,14 @@ impl World {
                 self.input(machine, Input::Disconnected { session })
             }
         }
+    }
+
+    /// Cuts a stream.
+    pub(crate) fn cut(&mut self, stream: usize) {
+        let [a, b] = [0, 1].map(|side| self.network.machine_at(stream, side));
+        self.trace.note(self.now, a, b"cut", format_args!("stream {stream} to {b} is cut"));
+        self.counters.saw(Sometimes::StreamCut);
+        self.network.cut(stream, self.now, &mut self.draw, &mut self.queue);
     }
 
     /// Counts a bulk that lost its stream.
