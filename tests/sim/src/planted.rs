@@ -1,0 +1,26 @@
+//! Engines with one rule left out, each of which the checks must catch: an oracle that was never seen to fail proves
+//! nothing.
+
+use rejoin_core::planted::{Planted, Rule};
+
+use crate::run::run;
+
+/// How one broken rule was caught.
+#[derive(Clone, Debug)]
+pub struct Catch {
+    /// The rule.
+    pub rule: Rule,
+    /// Schedules run until the first violation, its seed, and what was violated; `None` when it survived.
+    pub caught: Option<(u64, u64, String)>,
+}
+
+/// Runs the general schedules, with no tests of their own, against every rule.
+pub fn hunt(base: u64, schedules: u64, threads: usize) -> impl Iterator<Item = Catch> {
+    Rule::ALL.into_iter().map(move |rule| {
+        let failed = run(base, schedules, threads, Planted::without(rule)).failed;
+        let caught = failed.and_then(|(index, plan, outcome)| {
+            Some((index + 1, plan.seed, outcome.failure?.violation.to_string()))
+        });
+        Catch { rule, caught }
+    })
+}
