@@ -101,7 +101,7 @@ impl World {
         let clocks = machine.now(*now);
         let given_up = machine.engine_mut().write(clocks, |tx| {
             workload.run(tx, &acts)?;
-            Err::<(), _>(rejoin_core::row::DataError::CounterFull.into())
+            Err::<(), rejoin_core::engine::WriteError>(rejoin_core::row::DataError::CounterFull.into())
         });
         if given_up.is_ok() {
             return broken("write", "a transaction that failed was committed");

@@ -57,7 +57,8 @@ impl World {
         for (author, seq) in vector.iter() {
             let author = &self.oracle.record.authors[author];
             if author.owner != number && seq > author.durable {
-                let what = format!("{:?}:{seq} is seen, its author is safe up to {}", author.id, author.durable);
+                let what =
+                    format!("{:?}:{seq} is seen, its author is safe up to {}", author.id, author.durable);
                 return broken("durable first", what);
             }
         }
@@ -114,7 +115,10 @@ impl World {
         self.machines[number].seen = seen;
         let durable = self.machines[number].disk.vector();
         if vector != durable && !self.hostile {
-            return broken("G1", format!("machine {number} comes back with {vector:?} instead of {durable:?}"));
+            return broken(
+                "G1",
+                format!("machine {number} comes back with {vector:?} instead of {durable:?}"),
+            );
         }
         if self.oracle.exact {
             self.machines[number].view.reset(&self.oracle.record, &vector)?;
@@ -175,12 +179,7 @@ impl World {
     }
 
     /// Enters what a transaction did into the record.
-    pub(crate) fn record(
-        &mut self,
-        number: usize,
-        done: &Done,
-        dot: Option<Dot>,
-    ) -> Result<(), Violation> {
+    pub(crate) fn record(&mut self, number: usize, done: &Done, dot: Option<Dot>) -> Result<(), Violation> {
         let past = self.machines[number].view.vector.clone();
         let keys: Vec<usize> = done.iter().map(|(key, _)| self.oracle.record.key(key)).collect();
         let view = &self.machines[number].view;

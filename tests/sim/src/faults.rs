@@ -110,23 +110,23 @@ impl Faults {
         let crash = if restore > 0 { crash.max(1) } else { crash };
         let clocks = draw.chance(400);
         let weights = [
-            draw.range(12, 40).try_into().unwrap_or(30), // Write
-            some(&mut draw, 500, 8),                     // Burst
-            some(&mut draw, 200, 2),                     // Abandon
-            draw.range(6, 20).try_into().unwrap_or(10),  // Connect
-            some(&mut draw, 700, 12),                    // Cut
-            some(&mut draw, 400, 6),                     // Block
-            draw.range(1, 6).try_into().unwrap_or(3),    // Heal
-            crash,                                       // Crash
-            draw.range(1, 8).try_into().unwrap_or(4),    // Restart
-            restore,                                     // Restore
-            clone,                                       // Clone
+            draw.range(12, 40).try_into().unwrap_or(30),      // Write
+            some(&mut draw, 500, 8),                          // Burst
+            some(&mut draw, 200, 2),                          // Abandon
+            draw.range(6, 20).try_into().unwrap_or(10),       // Connect
+            some(&mut draw, 700, 12),                         // Cut
+            some(&mut draw, 400, 6),                          // Block
+            draw.range(1, 6).try_into().unwrap_or(3),         // Heal
+            crash,                                            // Crash
+            draw.range(1, 8).try_into().unwrap_or(4),         // Restart
+            restore,                                          // Restore
+            clone,                                            // Clone
             if clocks { some(&mut draw, 700, 4) } else { 0 }, // ClockJump
             if clocks { some(&mut draw, 400, 3) } else { 0 }, // ClockFreeze
-            some(&mut draw, 200, 3),                     // Sleep
-            some(&mut draw, 300, 4),                     // Stall
-            some(&mut draw, 250, 4),                     // FailCommit
-            draw.range(1, 6).try_into().unwrap_or(3),    // Wait
+            some(&mut draw, 200, 3),                          // Sleep
+            some(&mut draw, 300, 4),                          // Stall
+            some(&mut draw, 250, 4),                          // FailCommit
+            draw.range(1, 6).try_into().unwrap_or(3),         // Wait
         ];
         Self {
             replicas: replicas.unwrap_or(usize::try_from(drawn).unwrap_or(3)),
@@ -135,7 +135,10 @@ impl Faults {
             steps: draw.range(50, 110),
             weights,
             pause_us: draw.magnitude(100, 60_000),
-            latency: Latency { usual_us: draw.magnitude(50, 200_000), slow_per_mille: some(&mut draw, 500, 60) },
+            latency: Latency {
+                usual_us: draw.magnitude(50, 200_000),
+                slow_per_mille: some(&mut draw, 500, 60),
+            },
             disk_us: draw.magnitude(10, 100_000),
             gossip_loss: some(&mut draw, 600, 400),
             gossip_double: some(&mut draw, 500, 300),

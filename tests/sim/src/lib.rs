@@ -21,7 +21,6 @@ pub mod clock;
 pub mod counters;
 pub mod disk;
 pub mod draw;
-pub mod engine;
 pub mod faults;
 mod host;
 pub mod identity;

@@ -8,10 +8,10 @@ use rejoin_core::{ReplicaId, VersionVector};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::draw::{Draw, mix, stream};
-use crate::engine::Engine;
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
 use crate::oracle::View;
+use rejoin_core::engine::Engine;
 
 /// When a machine is going to crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

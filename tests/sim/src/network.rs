@@ -207,13 +207,7 @@ impl Network {
     }
 
     /// A machine is gone: its ends are closed without a word. Returns the last kind of frame on each of its streams.
-    pub fn lose(
-        &mut self,
-        machine: usize,
-        now: u64,
-        draw: &mut Draw,
-        queue: &mut Queue,
-    ) -> Vec<Option<u8>> {
+    pub fn lose(&mut self, machine: usize, now: u64, draw: &mut Draw, queue: &mut Queue) -> Vec<Option<u8>> {
         let mut kinds = Vec::new();
         for number in 0..self.streams.len() {
             for side in 0..2 {

@@ -74,7 +74,10 @@ impl Workload {
             _ if removal => Act::Remove(key),
             0 | 1 => Act::Remove(key),
             2 => Act::Add(draw.range(1, 100)),
-            _ => Act::Put(key, if draw.chance(30) { draw.magnitude(100, 20_000) } else { draw.below(24) } as usize),
+            _ => Act::Put(
+                key,
+                if draw.chance(30) { draw.magnitude(100, 20_000) } else { draw.below(24) } as usize,
+            ),
         }
     }
 
