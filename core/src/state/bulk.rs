@@ -224,6 +224,7 @@ impl<S: Store> Space<S> {
             if mine.hash == entry.hash {
                 continue;
             }
+            self.mark_forked(entry.dot.replica)?;
             let (loser_key, loser) = if mine.hash < entry.hash {
                 (mine_key.clone(), mine.clone())
             } else {

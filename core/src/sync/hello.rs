@@ -176,8 +176,9 @@ impl Session {
         if !cx.space.identity.verify(&device, &message, &you.signature) {
             return Err(MISBEHAVED);
         }
-        // Nobody ever knows more of a replica than is durable there: whoever does knew it before this store went back.
-        if you.seq > cx.space.durable.heads.seq(&you.replica) {
+        // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
+        // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
+        if you.seq > cx.space.heads.seq(&you.replica) {
             cx.space.retire()?;
         } else if cx.space.chain_at(Dot::new(you.replica, you.seq))?.is_some_and(|chain| chain != you.chain) {
             cx.space.mark_forked(you.replica)?;

@@ -3,7 +3,7 @@
 use rejoin_core::Dot;
 
 use crate::counters::Sometimes;
-use crate::oracle::{Issued, Mutation, Reuse, Vector, Violation, broken, check_row, check_winner};
+use crate::oracle::{Issued, Mutation, Vector, Violation, broken, check_row, check_winner};
 use crate::workload::Done;
 use crate::world::World;
 
@@ -159,9 +159,6 @@ impl World {
                 entry.durable = entry.durable.max(seq);
             }
         }
-        for reuse in self.oracle.reuses.iter_mut().filter(|reuse| reuse.machine == number) {
-            reuse.certain |= reuse.rival && vector.seq(reuse.author) >= reuse.first;
-        }
     }
 
     /// What a machine had not made durable is lost, and nobody knew it.
@@ -257,6 +254,5 @@ impl World {
         }
         self.counters.saw(Sometimes::DotReused);
         self.oracle.exact = false;
-        self.oracle.reuses.push(Reuse { author, first, machine: number, rival: durable, certain: false });
     }
 }
