@@ -152,7 +152,7 @@ pub(crate) struct Ack {
     pub(crate) durable: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct YouWere {
     pub(crate) replica: ReplicaId,
     pub(crate) seq: u64,
@@ -270,7 +270,14 @@ pub(crate) enum Gossip {
     /// Deltas of one replica, with their chain and a signature at the end.
     Run(Deltas),
     /// A delta too large for gossip exists: fetch it.
-    Announce(Dot),
+    Announce(Announcement),
+}
+
+/// The head of a replica, with what vouches for it: nobody can claim a delta that its author did not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Announcement {
+    pub(crate) head: YouWere,
+    pub(crate) intro: Intro,
 }
 
 const _: () = assert!(CHUNK_RUNS >= CHUNK_ENTRIES, "a chunk's live dots fit in its runs");
