@@ -92,6 +92,8 @@ pub(crate) struct Session {
     pub(super) until: u64,
     pub(super) offered: bool,
     pub(super) serving: Option<Serving>,
+    /// Bulks asked for on this stream.
+    pub(super) rounds: u32,
     /// Sizes of data frames that the peer has not taken in yet.
     in_flight: VecDeque<usize>,
     sent: u64,
@@ -127,6 +129,7 @@ impl Session {
             until: 0,
             offered: false,
             serving: None,
+            rounds: 0,
             in_flight: VecDeque::new(),
             sent: 0,
             peer_ack: Ack::default(),
@@ -155,8 +158,8 @@ impl Session {
             Message::Deltas(_)
                 | Message::BulkChunk(_)
                 | Message::BulkHeads(_)
-                | Message::BulkTail(_)
-                | Message::BulkEnd
+                | Message::BulkTail(..)
+                | Message::BulkEnd(_)
         );
         self.received += u64::from(data);
         match message {
@@ -170,9 +173,12 @@ impl Session {
             Message::BulkAsk(ask) => self.on_bulk_ask(cx, ask)?,
             Message::BulkChunk(chunk) => self.on_bulk_chunk(cx, chunk)?,
             Message::BulkHeads(heads) => self.on_bulk_heads(cx, heads)?,
-            Message::BulkTail(tail) => self.on_bulk_tail(cx, &tail, frame.len())?,
-            Message::BulkEnd => self.on_bulk_end(cx)?,
-            Message::BulkAbort => self.serving = None,
+            Message::BulkTail(round, tail) => self.on_bulk_tail(cx, round, &tail, frame.len())?,
+            Message::BulkEnd(round) => self.on_bulk_end(cx, round)?,
+            Message::BulkAbort(round) => {
+                self.serving = self.serving.take().filter(|serving| serving.round != round)
+            }
+            Message::BulkVoid(round) => self.on_bulk_void(cx, round),
         }
         if self.queue.is_empty() {
             self.settled = self.received;
