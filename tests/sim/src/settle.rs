@@ -15,6 +15,9 @@ impl World {
         let round = self.faults.anti_entropy_ms * 1000;
         let slice = (round / 4).max(20_000);
         let deadline = self.now + round * ROUNDS + 30_000_000;
+        // Gossip of long ago may still be on its way, and may be news to somebody: connect first, and let it arrive.
+        self.redial(&edges);
+        self.run_until(self.now + 30_000_000)?;
         while !self.agreed()? {
             if self.now > deadline {
                 if self.hostile {
