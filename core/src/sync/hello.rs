@@ -93,7 +93,7 @@ impl Session {
             self.peer_known = true;
             self.begin_sending(cx)?;
         }
-        Ok(())
+        self.compare_claims(cx)
     }
 
     /// Sends the whole vector when it is too wide for a hello.
