@@ -18,6 +18,8 @@ use crate::sync::take::Take;
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every eighth.
 const FRAMES_IN_FLIGHT: usize = 16;
 const FRAMES_PER_ACK: u64 = 8;
+/// Least milliseconds between two hellos that say that something was dropped.
+const DROP_PAUSE_MS: u64 = 500;
 /// Eager proofs after a hello that was not equal. Then the timer takes over: under steady writes two states may never be
 /// equal at the moment of a proof.
 pub(super) const PROOFS: u8 = 3;
@@ -86,6 +88,8 @@ pub(crate) struct Session {
     pub(super) hello_at: Option<u64>,
     /// The next hello says that something was dropped.
     pub(super) dropped: bool,
+    /// When such a hello was due last.
+    drop_told: Option<u64>,
 
     /// Where in the log sending goes on, and whether it goes beyond what was there at the last hello.
     pub(super) cursor: u64,
@@ -125,6 +129,7 @@ impl Session {
             deep_tries: 0,
             hello_at: None,
             dropped: false,
+            drop_told: None,
             cursor: 0,
             until: 0,
             offered: false,
@@ -255,7 +260,10 @@ impl Session {
         self.queue_bytes = 0;
         self.tails.clear();
         self.dropped = true;
-        self.hello_at = Some(now.mono_ms);
+        // At once the first time; then at most every so often, or two sides could keep each other busy over one delta.
+        let at = self.drop_told.map_or(now.mono_ms, |told| now.mono_ms.max(told + DROP_PAUSE_MS));
+        self.drop_told = Some(at);
+        self.hello_at = Some(at);
     }
 
     fn on_ack(&mut self, ack: Ack) -> Result<(), End> {
