@@ -103,9 +103,11 @@ impl<S: Store> Space<S> {
     /// Whether the durable log holds everything that somebody at `peer` lacks.
     pub(crate) fn log_covers(&self, peer: &VersionVector) -> bool {
         // A fork counts as soon as it is seen: what would be replayed is refused on the other side.
-        let forked = |replica| self.heads.get(replica).is_some_and(|head| head.forked);
-        let floor = |(replica, head): (&_, &super::Head)| if forked(replica) { head.seq } else { head.floor };
-        self.durable.heads.iter().all(|(replica, head)| floor((replica, head)) <= peer.seq(replica))
+        self.durable.heads.iter().all(|(replica, head)| {
+            let forked = self.heads.get(replica).is_some_and(|head| head.forked);
+            let floor = if forked { head.seq } else { head.floor };
+            floor <= peer.seq(replica)
+        })
     }
 
     /// The arrival number of the first durable delta that somebody at `peer` lacks, given that the log covers it. Costs
