@@ -42,7 +42,7 @@ impl Draw {
         debug_assert!(end > 0);
         // The bias is below 2^-32 for everything drawn here.
         #[allow(clippy::cast_possible_truncation, reason = "the high half of a product is below `end`")]
-        let drawn = (u128::from(self.number()) * u128::from(end) >> 64) as u64;
+        let drawn = ((u128::from(self.number()) * u128::from(end)) >> 64) as u64;
         drawn
     }
 

@@ -76,7 +76,8 @@ impl Workload {
             2 => Act::Add(draw.range(1, 100)),
             _ => Act::Put(
                 key,
-                if draw.chance(30) { draw.magnitude(100, 20_000) } else { draw.below(24) } as usize,
+                usize::try_from(if draw.chance(30) { draw.magnitude(100, 20_000) } else { draw.below(24) })
+                    .expect("a small number"),
             ),
         }
     }
