@@ -118,8 +118,6 @@ mod tests {
 
     #[test]
     fn quick_runs_fewer_schedules() {
-        let lines =
-            |amount| expand(&[], amount).into_iter().map(|step| step.line.to_string()).collect::<Vec<_>>();
         let (full, quick) = (shown(Amount::Full), shown(Amount::Quick));
         assert!(full.iter().any(|line| line.ends_with("run --schedules 1900 --seed 2")));
         assert!(quick.iter().any(|line| line.ends_with("run --schedules 500 --seed 2")));
