@@ -17,7 +17,7 @@ use crate::planted::Rule;
 use crate::row::chain_start;
 use crate::state::{Applied, LogRecord, Received};
 use crate::store::{Store, StoreError};
-use crate::sync::message::{Deltas, Gossip, Intro, Previous};
+use crate::sync::message::{Announcement, Deltas, Gossip, Intro, Previous, YouWere};
 use crate::sync::{Packer, Session, unpack_alone};
 
 /// Verified runs whose past is not here yet.
@@ -52,17 +52,15 @@ impl<S: Store> Engine<S> {
             }
             ControlFlow::Continue(())
         })?;
-        let head = self.space.durable.heads.get(&own);
-        let Some(intro) = head.map(|head| Intro { device: head.device, nonce: head.nonce }) else {
-            return Ok(());
-        };
+        let Some(head) = self.space.durable.heads.get(&own) else { return Ok(()) };
+        let intro = Intro { device: head.device, nonce: head.nonce };
+        let head = YouWere { replica: own, seq: head.seq, chain: head.chain, signature: head.signature };
         for record in records {
-            let dot = record.delta.last();
             let mut packer = Packer::new();
             packer.push(&record, Previous::Whole(record.previous), Some(intro));
             let mut frame = codec::encode(&Gossip::Run(packer.finish()));
             if frame.len() > GOSSIP_BYTES {
-                frame = codec::encode(&Gossip::Announce(dot));
+                frame = codec::encode(&Gossip::Announce(Announcement { head, intro }));
             }
             self.space.stats.gossip_out += 1;
             self.out.push_back(Output::Publish { frame });
@@ -77,7 +75,7 @@ impl<S: Store> Engine<S> {
         }
         match codec::decode::<Gossip>(frame) {
             Err(_) => Verdict::Reject,
-            Ok(Gossip::Announce(dot)) => self.announced(dot),
+            Ok(Gossip::Announce(announcement)) => self.announced(&announcement),
             Ok(Gossip::Run(deltas)) => self.gossiped_run(&deltas).unwrap_or_else(|error| {
                 self.fail(error);
                 Verdict::Ignore
@@ -85,8 +83,13 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn announced(&mut self, dot: Dot) -> Verdict {
-        if self.space.heads.contains(&dot) {
+    fn announced(&mut self, Announcement { head, intro }: &Announcement) -> Verdict {
+        let message = signed_head(&self.space.id, &head.replica, head.seq, &head.chain);
+        let own = ReplicaId::derive(&intro.device, &self.space.id, &intro.nonce) == head.replica;
+        if !own || !self.space.identity.verify(&intro.device, &message, &head.signature) {
+            return Verdict::Reject;
+        }
+        if self.space.heads.contains(&Dot::new(head.replica, head.seq)) {
             self.space.stats.gossip_duplicates += 1;
             return Verdict::Ignore;
         }

@@ -175,7 +175,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.
-    pub fn check(&mut self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         self.space.check()
     }
 

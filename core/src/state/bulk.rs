@@ -192,6 +192,7 @@ impl<S: Store> Space<S> {
         if mine.is_none_or(|(seq, chain, _)| (theirs.seq, theirs.chain) > (seq, chain)) {
             let mut head = theirs.to_head();
             let advanced = mine.is_none_or(|mine| theirs.seq > mine.0);
+            self.retire_if_own(theirs.replica)?;
             if (!advanced || !self.planted.keeps(Rule::EFloors)) && !forked {
                 head.floor = floor;
             }
@@ -224,6 +225,7 @@ impl<S: Store> Space<S> {
             if mine.hash == entry.hash {
                 continue;
             }
+            self.mark_forked(entry.dot.replica)?;
             let (loser_key, loser) = if mine.hash < entry.hash {
                 (mine_key.clone(), mine.clone())
             } else {

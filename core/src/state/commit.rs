@@ -1,6 +1,6 @@
 //! Commits: how memory becomes durable, and what sessions may see.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -176,9 +176,13 @@ impl<S: Store> Space<S> {
         Ok(self.durable_state()?.1)
     }
 
-    /// Which replicas' live roots are cached; for the check that compares them with a fresh computation.
-    pub(crate) fn cached_live_roots(&self) -> BTreeSet<ReplicaId> {
-        self.durable.live.keys().copied().collect()
+    /// Whether a live root and a root computed afresh are those that are cached, as far as any are.
+    pub(super) fn agrees_with_cache(&self, live: &BTreeMap<ReplicaId, [u8; 32]>, root: Root) -> bool {
+        self.durable.live.iter().all(|(replica, cached)| live.get(replica) == Some(cached))
+            && self
+                .durable
+                .state
+                .is_none_or(|(digest, cached)| (digest, cached) == (self.durable.heads.digest(), root))
     }
 }
 

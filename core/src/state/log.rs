@@ -102,7 +102,12 @@ impl<S: Store> Space<S> {
 
     /// Whether the durable log holds everything that somebody at `peer` lacks.
     pub(crate) fn log_covers(&self, peer: &VersionVector) -> bool {
-        self.durable.heads.iter().all(|(replica, head)| head.floor <= peer.seq(replica))
+        // A fork counts as soon as it is seen: what would be replayed is refused on the other side.
+        self.durable.heads.iter().all(|(replica, head)| {
+            let forked = self.heads.get(replica).is_some_and(|head| head.forked);
+            let floor = if forked { head.seq } else { head.floor };
+            floor <= peer.seq(replica)
+        })
     }
 
     /// The arrival number of the first durable delta that somebody at `peer` lacks, given that the log covers it. Costs
@@ -131,20 +136,27 @@ impl<S: Store> Space<S> {
         failed.map_or(Ok(start), Err)
     }
 
-    /// The chain of `dot.replica` at `dot.seq`, if the durable log still knows it.
-    pub(crate) fn chain_at(&self, dot: Dot) -> Result<Option<Chain>, StoreError> {
-        let head = self.durable.heads.get(&dot.replica);
-        if let Some(head) = head.filter(|head| head.seq == dot.seq) {
+    /// The chain of `dot.replica` at `dot.seq`, if memory or the log still knows it.
+    pub(crate) fn chain_at(&mut self, dot: Dot) -> Result<Option<Chain>, StoreError> {
+        self.seal()?;
+        if let Some(head) = self.heads.get(&dot.replica).filter(|head| head.seq == dot.seq) {
             return Ok(Some(head.chain));
         }
-        let mut chain = None;
-        self.read_log(0, &mut |record| {
-            if record.delta.replica == dot.replica && record.delta.first_seq == dot.seq + 1 {
-                chain = Some(record.previous);
-                return ControlFlow::Break(());
+        let (mut chain, mut failed) = (None, None);
+        self.overlay.scan(Table::Log, &[], &mut |key, value| {
+            match decode(key, value) {
+                Ok(next) if next.delta.replica == dot.replica && next.delta.first_seq == dot.seq + 1 => {
+                    chain = Some(next.previous);
+                }
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
             }
-            ControlFlow::Continue(())
+            if chain.is_some() || failed.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
-        Ok(chain)
+        failed.map_or(Ok(chain), Err)
     }
 }

@@ -174,6 +174,12 @@ impl<S: Store> Space<S> {
         Ok(())
     }
 
+    /// News under the own id: another copy of this store writes, or this one went back in time.
+    fn retire_if_own(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
+        let own = self.replica() == Some(replica) && self.planted.keeps(Rule::H6NewIncarnation);
+        if own { self.retire() } else { Ok(()) }
+    }
+
     /// Two histories under one id: exchange it by bulk only from now on, and never write under it again.
     pub(crate) fn mark_forked(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
         if self.replica() == Some(replica) {

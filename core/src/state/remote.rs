@@ -200,6 +200,7 @@ impl<S: Store> Space<S> {
         self.seal()?;
         let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
         let replica = delta.replica;
+        self.retire_if_own(replica)?;
         self.with_rows(|held| merge::apply(held, &delta))?;
         self.unstage_known(delta.entries().map(|(_, entry)| entry.dot))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
 
-use crate::id::{ContentHash, Dot, ReplicaId};
+use crate::id::{ContentHash, Dot};
 use crate::row::RowKey;
 use crate::state::commit::live_root;
 use crate::state::overlay::{self, decode_dot};
@@ -15,7 +15,7 @@ use crate::tree::{self, ReplicaNode};
 
 impl<S: Store> Space<S> {
     /// Compares memory, tables and hashes with each other; the first contradiction, in words. Reads the whole store.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let fail = |what: &str, error: crate::store::StoreError| format!("{what}: {error}");
         let mut by_dot: BTreeMap<Dot, (ContentHash, RowKey)> = BTreeMap::new();
         let mut wrong = None;
@@ -62,13 +62,13 @@ impl<S: Store> Space<S> {
     }
 
     /// The durable heads as stored, vouched for, and the root as recomputed.
-    fn check_heads(&mut self) -> Result<(), String> {
+    fn check_heads(&self) -> Result<(), String> {
         let stored = read_heads(self.overlay.store()).map_err(|error| format!("replicas: {error}"))?;
         if stored.0 != self.durable.heads.0 {
             return Err("the stored heads differ from those in memory".into());
         }
-        let root = self.durable_root().map_err(|error| format!("root: {error}"))?;
         let mut nodes = alloc::vec::Vec::new();
+        let mut lives = BTreeMap::new();
         for (replica, head) in stored.iter() {
             if !head.is_vouched_for(&self.id, replica, self.identity.as_ref()) {
                 return Err(format!("the head of {replica:?} at {} is not signed", head.seq));
@@ -78,12 +78,13 @@ impl<S: Store> Space<S> {
             }
             let live =
                 live_root(self.overlay.store(), replica, head.seq).map_err(|e| format!("tree: {e}"))?;
+            lives.insert(*replica, live);
             nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
         }
-        if tree::root(nodes) != root {
-            let cached: alloc::vec::Vec<ReplicaId> = self.cached_live_roots().into_iter().collect();
-            return Err(format!("the root is not that of the rows; cached: {cached:?}"));
+        if self.agrees_with_cache(&lives, tree::root(nodes)) {
+            Ok(())
+        } else {
+            Err("the root is not that of the rows".into())
         }
-        Ok(())
     }
 }

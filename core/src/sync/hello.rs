@@ -93,7 +93,7 @@ impl Session {
             self.peer_known = true;
             self.begin_sending(cx)?;
         }
-        Ok(())
+        self.compare_claims(cx)
     }
 
     /// Sends the whole vector when it is too wide for a hello.
@@ -157,7 +157,8 @@ impl Session {
         let head = cx.space.durable.heads.iter().find(|(replica, _)| key.replica(replica) == me.replica);
         let Some((replica, head)) = head else { return };
         let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
-        if further {
+        // Whoever saw another history of the id, however short, shows it: only its owner can stop writing under it.
+        if further || head.forked {
             let (replica, seq, chain, signature) = (*replica, head.seq, head.chain, head.signature);
             cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
         }
@@ -176,10 +177,18 @@ impl Session {
         if !cx.space.identity.verify(&device, &message, &you.signature) {
             return Err(MISBEHAVED);
         }
-        // Nobody ever knows more of a replica than is durable there: whoever does knew it before this store went back.
-        if you.seq > cx.space.durable.heads.seq(&you.replica) {
+        // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
+        // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
+        if you.seq > cx.space.heads.seq(&you.replica) {
             cx.space.retire()?;
-        } else if cx.space.chain_at(Dot::new(you.replica, you.seq))?.is_some_and(|chain| chain != you.chain) {
+            return Ok(());
+        }
+        // Above its floor the log knows every head that this replica ever had.
+        let other = match cx.space.chain_at(Dot::new(you.replica, you.seq))? {
+            Some(chain) => chain != you.chain,
+            None => cx.space.heads.get(&you.replica).is_some_and(|head| head.floor <= you.seq),
+        };
+        if other {
             cx.space.mark_forked(you.replica)?;
         }
         Ok(())

@@ -67,8 +67,8 @@ impl Session {
         let end = cx.space.durable.log.next;
         let until = if cx.push { end } else { self.until.min(end) };
         while self.cursor < until && self.has_window(cx.config.window_bytes) {
-            // The log may have been cut behind a slow peer.
-            if cx.space.durable.log.first > self.cursor && !cx.space.log_covers(&self.peer) {
+            // The log may have been cut behind a slow peer, or a bulk commit may have jumped over what it never held.
+            if !cx.space.log_covers(&self.peer) {
                 self.offer_bulk(cx);
                 return Ok(());
             }

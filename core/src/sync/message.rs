@@ -18,7 +18,11 @@
 //! | 9 | BulkHeads | the vector that the chunks belong to, with what vouches for it | yes |
 //! | 10 | BulkTail | what was applied since that vector | yes |
 //! | 11 | BulkEnd | that was all: commit | yes |
-//! | 12 | BulkAbort | the bulk is off; ask again | |
+//! | 12 | BulkAbort | whoever asked has given up | |
+//! | 13 | BulkVoid | whoever served cannot finish; ask again | |
+//!
+//! Messages of a bulk carry its round, counted by whoever asks: what is still on its way of one that was given up is
+//! not taken for the next.
 //!
 //! Hashes of state (root, vector, control root) travel as 8 bytes keyed by a nonce, replica ids in hellos as 8-byte tags
 //! keyed the same way: nobody can prepare collisions.
@@ -83,9 +87,10 @@ pub(crate) enum Message {
     BulkAsk(BulkAsk),
     BulkChunk(BulkChunk),
     BulkHeads(BulkHeads),
-    BulkTail(Deltas),
-    BulkEnd,
-    BulkAbort,
+    BulkTail(u32, Deltas),
+    BulkEnd(u32),
+    BulkAbort(u32),
+    BulkVoid(u32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +157,7 @@ pub(crate) struct Ack {
     pub(crate) durable: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct YouWere {
     pub(crate) replica: ReplicaId,
     pub(crate) seq: u64,
@@ -227,6 +232,8 @@ pub(crate) enum WireDeps {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BulkAsk {
+    /// Counts the bulks asked for on this stream.
+    pub(crate) round: u32,
     /// What is staged here.
     pub(crate) staged: DotRuns,
     /// Vectors are equal and roots are not: send every live entry, known or not.
@@ -235,6 +242,7 @@ pub(crate) struct BulkAsk {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BulkChunk {
+    pub(crate) round: u32,
     pub(crate) replica: ReplicaId,
     /// The chunk tells of every seq after the chunk before, up to and with this one.
     pub(crate) upto: u64,
@@ -257,6 +265,7 @@ pub(crate) struct BulkEntry {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BulkHeads {
+    pub(crate) round: u32,
     /// Replicas that the receiver knows as far as the sender.
     pub(crate) known: BoundedVec<Dot, FRAME_REPLICAS>,
     /// The others, with what vouches for them.
@@ -270,7 +279,14 @@ pub(crate) enum Gossip {
     /// Deltas of one replica, with their chain and a signature at the end.
     Run(Deltas),
     /// A delta too large for gossip exists: fetch it.
-    Announce(Dot),
+    Announce(Announcement),
+}
+
+/// The head of a replica, with what vouches for it: nobody can claim a delta that its author did not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Announcement {
+    pub(crate) head: YouWere,
+    pub(crate) intro: Intro,
 }
 
 const _: () = assert!(CHUNK_RUNS >= CHUNK_ENTRIES, "a chunk's live dots fit in its runs");

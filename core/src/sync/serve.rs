@@ -22,6 +22,7 @@ use crate::sync::session::{Context, End, Session};
 
 /// A bulk being served.
 pub(super) struct Serving {
+    pub(super) round: u32,
     /// V.
     heads: Vec<BulkHead>,
     frontier: Frontier,
@@ -40,6 +41,7 @@ impl Session {
     pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
         let heads = cx.space.durable.heads.iter();
         self.serving = Some(Serving {
+            round: ask.round,
             heads: heads.map(|(replica, head)| BulkHead::of(*replica, head)).collect(),
             frontier: cx.space.durable.frontier.clone(),
             log_next: cx.space.durable.log.next,
@@ -79,7 +81,7 @@ impl Session {
         serving.heads.iter().for_each(|head| has.observe(head.replica, head.seq));
         let reaches = cx.space.log_covers(&has) && cx.space.durable.log.first <= serving.log_next;
         let Some(heads) = serving.heads_message().filter(|_| reaches) else {
-            cx.send(&Message::BulkAbort);
+            cx.send(&Message::BulkVoid(serving.round));
             return Ok(());
         };
         self.send_data(cx, &Message::BulkHeads(heads));
@@ -101,10 +103,10 @@ impl Session {
             })?;
             next = stopped;
             if !packer.is_empty() {
-                self.send_data(cx, &Message::BulkTail(packer.finish()));
+                self.send_data(cx, &Message::BulkTail(serving.round, packer.finish()));
             }
         }
-        self.send_data(cx, &Message::BulkEnd);
+        self.send_data(cx, &Message::BulkEnd(serving.round));
         self.peer = has;
         self.follow_log(cx, end);
         Ok(())
@@ -144,7 +146,7 @@ impl Serving {
             self.at += 1;
             self.told = 0;
         }
-        Ok(Some(chunk.finish(replica)))
+        Ok(Some(chunk.finish(self.round, replica)))
     }
 
     /// Adds a live dot to the chunk; `false` when the chunk is full and ends before it.
@@ -184,6 +186,7 @@ impl Serving {
         let known = self.heads.iter().filter(knows).map(|head| Dot::new(head.replica, head.seq)).collect();
         let heads = self.heads.iter().filter(|head| !knows(head)).cloned().collect();
         Some(BulkHeads {
+            round: self.round,
             known: BoundedVec::<Dot, FRAME_REPLICAS>::new(known)?,
             heads: BoundedVec::new(heads)?,
             frontier: BoundedVec::new(self.frontier.dots().collect())?,
@@ -202,10 +205,10 @@ struct Draft {
 }
 
 impl Draft {
-    fn finish(self, replica: ReplicaId) -> BulkChunk {
+    fn finish(self, round: u32, replica: ReplicaId) -> BulkChunk {
         let Self { upto, live, staged, entries, .. } = self;
         let bounded = "a draft stops at the bound";
         let staged = BoundedVec::new(staged).expect(bounded);
-        BulkChunk { replica, upto, live, staged, entries: BoundedVec::new(entries).expect(bounded) }
+        BulkChunk { round, replica, upto, live, staged, entries: BoundedVec::new(entries).expect(bounded) }
     }
 }

@@ -18,6 +18,8 @@ use crate::sync::take::Take;
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every eighth.
 const FRAMES_IN_FLIGHT: usize = 16;
 const FRAMES_PER_ACK: u64 = 8;
+/// Least milliseconds between two hellos that say that something was dropped.
+const DROP_PAUSE_MS: u64 = 500;
 /// Eager proofs after a hello that was not equal. Then the timer takes over: under steady writes two states may never be
 /// equal at the moment of a proof.
 pub(super) const PROOFS: u8 = 3;
@@ -86,12 +88,16 @@ pub(crate) struct Session {
     pub(super) hello_at: Option<u64>,
     /// The next hello says that something was dropped.
     pub(super) dropped: bool,
+    /// When such a hello was due last.
+    drop_told: Option<u64>,
 
     /// Where in the log sending goes on, and whether it goes beyond what was there at the last hello.
     pub(super) cursor: u64,
     pub(super) until: u64,
     pub(super) offered: bool,
     pub(super) serving: Option<Serving>,
+    /// Bulks asked for on this stream.
+    pub(super) rounds: u32,
     /// Sizes of data frames that the peer has not taken in yet.
     in_flight: VecDeque<usize>,
     sent: u64,
@@ -123,10 +129,12 @@ impl Session {
             deep_tries: 0,
             hello_at: None,
             dropped: false,
+            drop_told: None,
             cursor: 0,
             until: 0,
             offered: false,
             serving: None,
+            rounds: 0,
             in_flight: VecDeque::new(),
             sent: 0,
             peer_ack: Ack::default(),
@@ -155,8 +163,8 @@ impl Session {
             Message::Deltas(_)
                 | Message::BulkChunk(_)
                 | Message::BulkHeads(_)
-                | Message::BulkTail(_)
-                | Message::BulkEnd
+                | Message::BulkTail(..)
+                | Message::BulkEnd(_)
         );
         self.received += u64::from(data);
         match message {
@@ -170,9 +178,12 @@ impl Session {
             Message::BulkAsk(ask) => self.on_bulk_ask(cx, ask)?,
             Message::BulkChunk(chunk) => self.on_bulk_chunk(cx, chunk)?,
             Message::BulkHeads(heads) => self.on_bulk_heads(cx, heads)?,
-            Message::BulkTail(tail) => self.on_bulk_tail(cx, &tail, frame.len())?,
-            Message::BulkEnd => self.on_bulk_end(cx)?,
-            Message::BulkAbort => self.serving = None,
+            Message::BulkTail(round, tail) => self.on_bulk_tail(cx, round, &tail, frame.len())?,
+            Message::BulkEnd(round) => self.on_bulk_end(cx, round)?,
+            Message::BulkAbort(round) => {
+                self.serving = self.serving.take().filter(|serving| serving.round != round)
+            }
+            Message::BulkVoid(round) => self.on_bulk_void(cx, round),
         }
         if self.queue.is_empty() {
             self.settled = self.received;
@@ -249,7 +260,10 @@ impl Session {
         self.queue_bytes = 0;
         self.tails.clear();
         self.dropped = true;
-        self.hello_at = Some(now.mono_ms);
+        // At once the first time; then at most every so often, or two sides could keep each other busy over one delta.
+        let at = self.drop_told.map_or(now.mono_ms, |told| now.mono_ms.max(told + DROP_PAUSE_MS));
+        self.drop_told = Some(at);
+        self.hello_at = Some(at);
     }
 
     fn on_ack(&mut self, ack: Ack) -> Result<(), End> {

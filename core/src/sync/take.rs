@@ -21,6 +21,7 @@ const PATIENCE_MS: u64 = 30_000;
 /// The one bulk sync that a space takes in at a time.
 pub(crate) struct Take {
     pub(crate) session: SessionId,
+    round: u32,
     /// When it is given up unless something arrives.
     pub(crate) deadline: u64,
     asked: DotRuns,
@@ -46,10 +47,13 @@ impl Session {
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
         let asked: DotRuns = cx.space.staged()?.into_iter().take(CHUNK_RUNS / 2).collect();
-        cx.send(&Message::BulkAsk(BulkAsk { staged: asked.clone(), deep }));
+        self.rounds += 1;
+        let round = self.rounds;
+        cx.send(&Message::BulkAsk(BulkAsk { round, staged: asked.clone(), deep }));
         cx.space.stats.bulk_started += 1;
         *cx.take = Some(Take {
             session: cx.id,
+            round,
             deadline: cx.now.mono_ms + PATIENCE_MS,
             asked,
             deep,
@@ -67,10 +71,10 @@ impl Session {
     }
 
     /// The bulk that this session takes in. Frames of one that was given up are let pass.
-    fn taking<'a, S: Store>(&self, cx: &'a mut Context<'_, S>) -> Option<&'a mut Take> {
+    fn taking<'a, S: Store>(cx: &'a mut Context<'_, S>, round: u32) -> Option<&'a mut Take> {
         let id = cx.id;
         let deadline = cx.now.mono_ms + PATIENCE_MS;
-        let take = cx.take.as_mut().filter(|take| take.session == id)?;
+        let take = cx.take.as_mut().filter(|take| take.session == id && take.round == round)?;
         take.deadline = deadline;
         Some(take)
     }
@@ -80,7 +84,7 @@ impl Session {
         cx: &mut Context<'_, S>,
         chunk: BulkChunk,
     ) -> Result<(), End> {
-        let Some(mut take) = self.taking(cx).is_some().then(|| cx.take.take()).flatten() else {
+        let Some(mut take) = Self::taking(cx, chunk.round).is_some().then(|| cx.take.take()).flatten() else {
             return Ok(());
         };
         take.take_chunk(cx, chunk)?;
@@ -93,7 +97,8 @@ impl Session {
         cx: &mut Context<'_, S>,
         message: BulkHeads,
     ) -> Result<(), End> {
-        if self.taking(cx).is_none() {
+        let round = message.round;
+        if Self::taking(cx, round).is_none() {
             return Ok(());
         }
         let heads = message.heads.into_vec();
@@ -107,7 +112,7 @@ impl Session {
             vv.observe(dot.replica, dot.seq);
         }
         let frontier = Frontier::from_dots(message.frontier.iter().copied());
-        let Some(take) = self.taking(cx) else { return Ok(()) };
+        let Some(take) = Self::taking(cx, round) else { return Ok(()) };
         let tail = |head: &BulkHead| {
             let BulkHead { seq, chain, device, nonce, .. } = *head;
             (head.replica, Tail { seq, chain, intro: Intro { device, nonce } })
@@ -120,10 +125,11 @@ impl Session {
     pub(super) fn on_bulk_tail<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
+        round: u32,
         frame: &Deltas,
         size: usize,
     ) -> Result<(), End> {
-        let Some(mut take) = self.taking(cx).is_some().then(|| cx.take.take()).flatten() else {
+        let Some(mut take) = Self::taking(cx, round).is_some().then(|| cx.take.take()).flatten() else {
             return Ok(());
         };
         take.tail_bytes += size;
@@ -138,8 +144,8 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        if self.taking(cx).is_none() {
+    pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>, round: u32) -> Result<(), End> {
+        if Self::taking(cx, round).is_none() {
             return Ok(());
         }
         let Some(take) = cx.take.take() else { return Ok(()) };
@@ -171,11 +177,21 @@ impl Session {
         Ok(())
     }
 
+    /// The peer cannot finish: its log no longer reaches back to where the bulk began. The stage makes the next one short.
+    pub(super) fn on_bulk_void<S: Store>(&mut self, cx: &mut Context<'_, S>, round: u32) {
+        if Self::taking(cx, round).is_some() {
+            *cx.take = None;
+            cx.space.stats.bulk_aborted += 1;
+            self.dropped = true;
+            *cx.hello_all = true;
+        }
+    }
+
     /// Ends the bulk without a commit; the stage stays. The peer is told what is known here.
     pub(crate) fn give_up_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) {
         *cx.take = None;
         cx.space.stats.bulk_aborted += 1;
-        cx.send(&Message::BulkAbort);
+        cx.send(&Message::BulkAbort(self.rounds));
         self.dropped = true;
         *cx.hello_all = true;
     }
@@ -184,7 +200,7 @@ impl Session {
 impl Take {
     /// Stages what a chunk brings.
     fn take_chunk<S: Store>(&mut self, cx: &mut Context<'_, S>, chunk: BulkChunk) -> Result<(), End> {
-        let BulkChunk { replica, upto, live, staged, entries } = chunk;
+        let BulkChunk { replica, upto, live, staged, entries, .. } = chunk;
         let told = self.told.get(&replica).copied().unwrap_or(0);
         let within = live.first().is_none_or(|first| first > told) && live.last().unwrap_or(0) <= upto;
         if upto <= told || !within || self.heads.is_some() {

@@ -273,7 +273,6 @@ impl World {
     /// After a store went back: what no disk holds any more may be lost.
     fn went_back(&mut self) {
         self.oracle.forget_roots();
-        self.oracle.reuses.clear();
         let held: Vec<_> = self.machines.iter().map(|machine| machine.disk.vector()).collect();
         for (author, entry) in self.oracle.record.authors.iter_mut().enumerate() {
             let kept = held.iter().map(|vector| vector.seq(author)).max().unwrap_or(0);

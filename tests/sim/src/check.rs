@@ -3,7 +3,7 @@
 use rejoin_core::Dot;
 
 use crate::counters::Sometimes;
-use crate::oracle::{Issued, Mutation, Reuse, Vector, Violation, broken, check_row, check_winner};
+use crate::oracle::{Issued, Mutation, Vector, Violation, broken, check_row, check_winner};
 use crate::workload::Done;
 use crate::world::World;
 
@@ -76,8 +76,8 @@ impl World {
     }
 
     /// Everything about one machine: all its rows, its stage, and what the engine says about itself.
-    pub(crate) fn check_all(&mut self, number: usize) -> Result<(), Violation> {
-        if let Err(error) = self.machines[number].engine_mut().check() {
+    pub(crate) fn check_all(&self, number: usize) -> Result<(), Violation> {
+        if let Err(error) = self.machines[number].engine().check() {
             return broken("I5", format!("machine {number}: {error}"));
         }
         self.check_rows(number)?;
@@ -166,9 +166,6 @@ impl World {
                 entry.durable = entry.durable.max(seq);
             }
         }
-        for reuse in self.oracle.reuses.iter_mut().filter(|reuse| reuse.machine == number) {
-            reuse.certain |= reuse.rival && vector.seq(reuse.author) >= reuse.first;
-        }
     }
 
     /// What a machine had not made durable is lost, and nobody knew it.
@@ -193,6 +190,7 @@ impl World {
         let kills: Vec<usize> = keys.iter().flat_map(|key| view.row(*key).iter().copied()).collect();
         let puts = done.iter().filter(|(_, payload)| payload.is_some()).count();
         let Some(dot) = dot else {
+            // After a fork the record no longer says what is live.
             let changed = puts > 0 || (self.oracle.exact && !kills.is_empty());
             return if changed { broken("H4", "a transaction burnt no dot") } else { Ok(()) };
         };
@@ -264,6 +262,5 @@ impl World {
         }
         self.counters.saw(Sometimes::DotReused);
         self.oracle.exact = false;
-        self.oracle.reuses.push(Reuse { author, first, machine: number, rival: durable, certain: false });
     }
 }

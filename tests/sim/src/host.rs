@@ -100,10 +100,7 @@ impl World {
             return broken("contract", "a verdict on a message that was not given");
         };
         match verdict {
-            Verdict::Relay if judging.damaged && judging.signed => {
-                broken("damage", "a damaged message is passed on")
-            }
-            Verdict::Relay if judging.damaged => Ok(()),
+            Verdict::Relay if judging.damaged => broken("damage", "a damaged message is passed on"),
             Verdict::Reject if !judging.damaged && self.is_honest() => {
                 broken("blame", "an honest message is rejected")
             }

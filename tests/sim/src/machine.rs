@@ -8,7 +8,6 @@ use rejoin_core::{ReplicaId, VersionVector};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::draw::{Draw, mix, stream};
-
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
 use crate::oracle::View;

@@ -24,8 +24,6 @@ pub(crate) struct Judging {
     pub(crate) machine: usize,
     pub(crate) message: usize,
     pub(crate) damaged: bool,
-    /// It carries deltas. The other kind says no more than that something exists, and anybody can say that.
-    pub(crate) signed: bool,
 }
 
 /// Everything there is.
@@ -251,8 +249,7 @@ impl World {
         }
         self.gossiped += 1;
         let id = GossipId(self.gossiped);
-        let (damaged, signed) = (flip.is_some(), frame.first() == Some(&0));
-        self.judging.insert(id.0, Judging { machine: to, message, damaged, signed });
+        self.judging.insert(id.0, Judging { machine: to, message, damaged: flip.is_some() });
         self.input(to, Input::Gossiped { id, frame })
     }
 

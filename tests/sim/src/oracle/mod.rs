@@ -72,21 +72,6 @@ impl Vector {
     }
 }
 
-/// A reuse of dots that somebody must notice.
-#[derive(Clone, Debug)]
-pub struct Reuse {
-    /// Under whose name.
-    pub author: usize,
-    /// From which dot on.
-    pub first: u64,
-    /// By which machine.
-    pub machine: usize,
-    /// The first use was durable elsewhere when the second was made.
-    pub rival: bool,
-    /// The second use is durable, too.
-    pub certain: bool,
-}
-
 /// Everything that the checks remember.
 #[derive(Debug)]
 pub struct Oracle {
@@ -94,8 +79,6 @@ pub struct Oracle {
     pub record: Record,
     /// Whether rows must be exactly what the record says. False once a dot may mean two things.
     pub exact: bool,
-    /// Dots in use twice.
-    pub reuses: Vec<Reuse>,
     /// Some engine reported a fork.
     pub fork_seen: bool,
     /// Stores went back in time or were cloned.
@@ -110,7 +93,6 @@ impl Oracle {
         Self {
             record: Record::default(),
             exact: true,
-            reuses: Vec::new(),
             fork_seen: false,
             went_back: false,
             roots: BTreeMap::new(),
