@@ -151,7 +151,8 @@ impl Session {
         let Some(take) = cx.take.take() else { return Ok(()) };
         let Some((heads, vv, frontier)) = take.heads else { return Err(MISBEHAVED) };
         // Everything under V must have been told of, else what was left out would count as dead.
-        let untold = vv.iter().any(|(replica, seq)| take.told.get(&replica) != Some(&seq));
+        // And nothing else: a live dot beyond V would be one that the vector does not cover.
+        let untold = !vv.iter().eq(take.told.iter().map(|(replica, seq)| (*replica, *seq)));
         if untold && cx.space.planted.keeps(Rule::H2VectorFirst) {
             return Err(MISBEHAVED);
         }
