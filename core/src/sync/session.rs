@@ -15,9 +15,9 @@ use crate::sync::message::{Ack, Claim, Deltas, Key, Message};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 
-/// Data frames that may always be in flight, whatever their size: acknowledgements come at least every eighth.
-const FRAMES_IN_FLIGHT: usize = 16;
-const FRAMES_PER_ACK: u64 = 8;
+/// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
+const FRAMES_IN_FLIGHT: usize = 4;
+const FRAMES_PER_ACK: u64 = 2;
 /// Least milliseconds between two hellos that say that something was dropped.
 const DROP_PAUSE_MS: u64 = 500;
 /// Eager proofs after a hello that was not equal. Then the timer takes over: under steady writes two states may never be
