@@ -40,13 +40,11 @@ pub enum Rule {
     FDropStaged,
     /// (g) the tail of the peer's log is applied in the same commit.
     GTail,
-    /// A session says nothing about a delta before it is durable here.
-    DurableFirst,
 }
 
 impl Rule {
     /// Every rule, in the order of the table that the tests print.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::H1OneCommit,
         Self::H2VectorFirst,
         Self::H3NoGaps,
@@ -63,7 +61,6 @@ impl Rule {
         Self::EFloors,
         Self::FDropStaged,
         Self::GTail,
-        Self::DurableFirst,
     ];
 }
 
