@@ -6,7 +6,7 @@ use crate::id::ReplicaId;
 use crate::state::LogRecord;
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Packer, short};
-use crate::sync::message::{Intro, Message};
+use crate::sync::message::{Intro, Message, Previous};
 use crate::sync::session::{Context, End, Session};
 
 impl Session {
@@ -95,13 +95,27 @@ impl Session {
                     next = record.arrival;
                     return ControlFlow::Break(());
                 }
-                pack(cx, &mut packer, &record, &self.peer);
+                let previous = self.previous(&record);
+                pack(cx, &mut packer, &record, &self.peer, previous);
                 self.peer.observe(record.delta.replica, record.delta.last_seq());
             }
             ControlFlow::Continue(())
         })?;
         self.cursor = next;
         Ok((!packer.is_empty()).then(|| Message::Deltas(packer.finish())))
+    }
+
+    /// The chain before a record: cut, unless the peer has another history and needs all of it to see that proven.
+    fn previous(&mut self, record: &LogRecord) -> Previous {
+        let short = short(&record.previous);
+        let replica = record.delta.replica;
+        let first = self.told.get(&replica).filter(|(seq, _)| *seq > 0 && *seq == self.peer.seq(&replica));
+        if first.is_none_or(|(seq, tag)| record.delta.first_seq == seq + 1 && short == Previous::Short(*tag))
+        {
+            return short;
+        }
+        self.misfits.insert(replica);
+        Previous::Whole(record.previous)
     }
 
     /// Names the state when all was sent and all that arrived is settled; agrees when both named the same.
@@ -133,11 +147,12 @@ pub(super) fn pack<S: Store>(
     packer: &mut Packer,
     record: &LogRecord,
     peer: &crate::clock::VersionVector,
+    previous: Previous,
 ) {
     let replica = record.delta.replica;
     let intro = (peer.seq(&replica) == 0)
         .then(|| cx.space.durable.heads.get(&replica))
         .flatten()
         .map(|head| Intro { device: head.device, nonce: head.nonce });
-    packer.push(record, short(&record.previous), intro);
+    packer.push(record, previous, intro);
 }

@@ -1,7 +1,6 @@
 //! One session: what is known of the peer, what is on its way in either direction, and the dispatch of messages.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId};
 use crate::clock::VersionVector;
@@ -11,7 +10,7 @@ use crate::limits::{FRAME_BYTES, SESSION_BUFFER_BYTES};
 use crate::state::{Applied, Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Linker, Tails, Unlinked};
-use crate::sync::message::{Ack, Claim, Deltas, Key, Message};
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag, YouWere};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 
@@ -75,15 +74,20 @@ pub(crate) struct Session {
     pub(super) peer: VersionVector,
     /// Whether `peer` is known: hello and vector have arrived.
     pub(super) peer_known: bool,
-    /// Replicas at equal seq and different chains, seen in the peer's hello.
-    pub(super) contested: Vec<ReplicaId>,
+    /// Replicas that have another history at the peer, by its last hello: only all of their contents settle that.
+    pub(super) contested: BTreeSet<ReplicaId>,
+    /// The heads in the peer's last hello, cut.
+    pub(super) told: BTreeMap<ReplicaId, (u64, Tag)>,
+    /// Replicas whose log did not fit onto that: what the peer lacks of them takes a bulk.
+    pub(super) misfits: BTreeSet<ReplicaId>,
     /// The peer's newest claim.
     pub(super) claim: Option<Claim>,
     /// The durable generation that this side has named last, and the one at which both agreed.
     pub(super) announced: Option<u64>,
     pub(super) agreed: Option<u64>,
     pub(super) proofs_left: u8,
-    pub(super) deep_tries: u8,
+    /// What was durable here, what the peer claimed, and how often comparing all contents did not change either.
+    pub(super) deep: Option<(u64, Claim, u8)>,
     /// When to say hello again.
     pub(super) hello_at: Option<u64>,
     /// The next hello says that something was dropped.
@@ -121,12 +125,14 @@ impl Session {
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,
-            contested: Vec::new(),
+            contested: BTreeSet::new(),
+            told: BTreeMap::new(),
+            misfits: BTreeSet::new(),
             claim: None,
             announced: None,
             agreed: None,
             proofs_left: 0,
-            deep_tries: 0,
+            deep: None,
             hello_at: None,
             dropped: false,
             drop_told: None,
@@ -227,8 +233,13 @@ impl Session {
                 self.drop_queue(cx.now);
                 Ok(())
             }
-            Err(Unlinked::Fork(replica)) => {
-                cx.space.mark_forked(replica)?;
+            Err(Unlinked::Fork(other)) => {
+                if let Some(YouWere { replica, seq, chain, signature }) = other {
+                    if !cx.space.is_signed(&replica, seq, &chain, &signature) {
+                        return Err(MISBEHAVED);
+                    }
+                    cx.space.mark_forked(replica)?;
+                }
                 self.drop_queue(cx.now);
                 Ok(())
             }
@@ -246,8 +257,10 @@ impl Session {
             }
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.drop_queue(cx.now),
-            Applied::Fork(replica) => {
-                cx.space.mark_forked(replica)?;
+            Applied::Fork { replica, proven } => {
+                if proven {
+                    cx.space.mark_forked(replica)?;
+                }
                 self.drop_queue(cx.now);
             }
         }
@@ -341,7 +354,7 @@ impl Session {
         }
         self.hello_at = None;
         self.proofs_left = 0;
-        self.deep_tries = 0;
+        self.deep = None;
         Ok(())
     }
 }

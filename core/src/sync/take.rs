@@ -25,7 +25,6 @@ pub(crate) struct Take {
     /// When it is given up unless something arrives.
     pub(crate) deadline: u64,
     asked: DotRuns,
-    deep: bool,
     /// Up to where each replica was told.
     told: BTreeMap<ReplicaId, u64>,
     live: DotRuns,
@@ -56,7 +55,6 @@ impl Session {
             round,
             deadline: cx.now.mono_ms + PATIENCE_MS,
             asked,
-            deep,
             told: BTreeMap::new(),
             live: DotRuns::default(),
             contested: Vec::new(),
@@ -104,12 +102,15 @@ impl Session {
         let heads = message.heads.into_vec();
         let identity = cx.space.identity.as_ref();
         let vouched = |head: &BulkHead| head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
-        if !heads.iter().all(vouched) {
-            return Err(MISBEHAVED);
-        }
         let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
         for dot in message.known.iter() {
             vv.observe(dot.replica, dot.seq);
+        }
+        // Each replica once, and every maximal dot under V: later own deltas will name them.
+        let each_once = vv.iter().count() == heads.len() + message.known.len();
+        let covered = message.frontier.iter().all(|dot| vv.contains(dot));
+        if !each_once || !covered || !heads.iter().all(vouched) {
+            return Err(MISBEHAVED);
         }
         let frontier = Frontier::from_dots(message.frontier.iter().copied());
         let Some(take) = Self::taking(cx, round) else { return Ok(()) };
@@ -241,7 +242,7 @@ impl Take {
         for (key, entry) in taken {
             if !cx.space.heads.contains(&entry.dot) {
                 cx.space.stage(key, entry);
-            } else if self.deep || cx.space.heads.get(&replica).is_some_and(|head| head.forked) {
+            } else if cx.space.holds_other(&entry)? {
                 self.contested.push((key, entry));
             }
         }
