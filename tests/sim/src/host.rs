@@ -2,7 +2,7 @@
 //! checks.
 
 use rejoin_core::Dot;
-use rejoin_core::engine::{Event, Input, Output, Reason, Verdict};
+use rejoin_core::engine::{Event, Input, Output, Reason, SessionId, Verdict};
 use rejoin_core::limits::{FRAME_BYTES, GOSSIP_BYTES};
 use rejoin_core::store::StoreError;
 
@@ -26,6 +26,7 @@ impl World {
         self.counters.events += 1;
         self.look_at(number)?;
         self.carry_out(number)?;
+        self.look_at(number)?;
         self.machines[number].set_alarm(self.now);
         Ok(())
     }
@@ -36,6 +37,8 @@ impl World {
             self.note_output(number, &output);
             match output {
                 Output::Persist(commit) => {
+                    // Draining lets waiting deltas in: what is committed may be more than the input brought.
+                    self.look_at(number)?;
                     let vector = self.machines[number].view.vector.clone();
                     let machine = &mut self.machines[number];
                     if !machine.disk.start(commit, vector) {
@@ -64,7 +67,7 @@ impl World {
                 }
                 Output::Judged { id, verdict } => self.judge(number, id.0, verdict)?,
                 Output::Disconnect { session, reason } => {
-                    self.check_reason(reason)?;
+                    self.check_reason(session, reason)?;
                     self.note_cut(number, self.network.last_kind(session));
                     let Self { network, draw, queue, now, .. } = self;
                     if !network.close(session, *now, draw, queue) {
@@ -117,11 +120,12 @@ impl World {
         self.oracle.exact && !self.hostile
     }
 
-    fn check_reason(&self, reason: Reason) -> Result<(), Violation> {
-        let damage = self.faults.frame_damage > 0 || self.hostile || self.oracle.went_back;
+    /// Only a stream that carried something damaged may be closed from this side, unless somebody's memory is not what
+    /// it was: then honest replicas may seem to lie.
+    fn check_reason(&self, session: SessionId, reason: Reason) -> Result<(), Violation> {
         match reason {
-            Reason::Malformed | Reason::Misbehaved if damage || !self.is_honest() => Ok(()),
-            Reason::Incompatible if self.faults.frame_damage > 0 => Ok(()),
+            _ if self.network.was_damaged(session) || self.hostile => Ok(()),
+            Reason::Malformed | Reason::Misbehaved if !self.oracle.exact => Ok(()),
             reason => broken("blame", format!("an honest stream is closed as {reason:?}")),
         }
     }
