@@ -86,29 +86,6 @@ impl<S: Store> Space<S> {
         value.map(|value| decode_staged(dot, &value)).transpose()
     }
 
-    /// Dots `first..=last` are known now: what is staged of them has come another way, or was overtaken.
-    pub(super) fn unstage_known(
-        &mut self,
-        replica: ReplicaId,
-        first: u64,
-        last: u64,
-    ) -> Result<(), StoreError> {
-        if !self.stage_used {
-            return Ok(());
-        }
-        let mut known = Vec::new();
-        let end = Dot::new(replica, last).to_bytes();
-        self.overlay.scan(Table::Stage, &Dot::new(replica, first).to_bytes(), &mut |key, _| {
-            if key > end.as_slice() {
-                return ControlFlow::Break(());
-            }
-            known.extend(Dot::from_bytes(key));
-            ControlFlow::Continue(())
-        })?;
-        known.iter().for_each(|dot| self.unstage(dot));
-        Ok(())
-    }
-
     /// Whether the same dot is live here with another content.
     pub(crate) fn holds_other(&self, entry: &Entry) -> Result<bool, StoreError> {
         let held = self.overlay.get(Table::Dots, &entry.dot.to_bytes())?;
@@ -159,15 +136,15 @@ impl<S: Store> Space<S> {
         for head in &incoming.heads {
             self.join_head(head)?;
         }
-        // (f).
-        if planted.keeps(Rule::FDropStaged) {
-            self.drop_known_from_stage()?;
-        }
         // (g).
         if planted.keeps(Rule::GTail)
             && let Applied::Done(count) = self.carry_out(now, &mut incoming.tail, tail)?
         {
             self.stats.tail_deltas += count;
+        }
+        // (f): after the tail, which may have brought some of it.
+        if planted.keeps(Rule::FDropStaged) {
+            self.tidy_stage()?;
         }
         self.stats.bulk_committed += 1;
         Ok(true)
@@ -236,7 +213,9 @@ impl<S: Store> Space<S> {
             if mine.hash == entry.hash {
                 continue;
             }
-            self.events.push(Event::Fork { replica: entry.dot.replica });
+            if self.heads.get(&entry.dot.replica).is_some_and(|head| !head.forked) {
+                self.events.push(Event::Fork { replica: entry.dot.replica });
+            }
             let (loser_key, loser) = if mine.hash < entry.hash {
                 (mine_key.clone(), mine.clone())
             } else {
@@ -276,11 +255,13 @@ impl<S: Store> Space<S> {
         Ok(())
     }
 
-    fn drop_known_from_stage(&mut self) -> Result<(), StoreError> {
-        for dot in self.staged()? {
-            if self.heads.contains(&dot) {
-                self.unstage(&dot);
-            }
+    /// Drops what is staged of dots that are known by now: they came another way, or with a bulk.
+    pub(crate) fn tidy_stage(&mut self) -> Result<(), StoreError> {
+        if self.stage_used {
+            let (known, wanted): (Vec<Dot>, Vec<Dot>) =
+                self.staged()?.into_iter().partition(|dot| self.heads.contains(dot));
+            known.iter().for_each(|dot| self.unstage(dot));
+            self.stage_used = !wanted.is_empty();
         }
         Ok(())
     }

@@ -139,6 +139,7 @@ impl<S: Store> Space<S> {
         self.changed_heads.clear();
         self.touched.clear();
         self.overlay.clear();
+        self.stage_used = true;
         let lost_own = self.replica().filter(|own| self.heads.seq(own) > self.durable.heads.seq(own));
         self.heads = self.durable.heads.clone();
         self.frontier = self.durable.frontier.clone();

@@ -242,8 +242,6 @@ impl<S: Store> Space<S> {
         self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun").seq =
             last.seq;
         self.touch_head(own.replica);
-        // A store that went back in time may have fetched its own old dots, and burn them again before it is told.
-        self.unstage_known(own.replica, first, last.seq)?;
         self.stats.writes += 1;
         Ok(Some(last))
     }

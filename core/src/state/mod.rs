@@ -103,7 +103,7 @@ pub(crate) struct Space<S> {
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
-    /// The stage may hold something; while it does not, deltas need not be looked up in it.
+    /// The stage may hold something.
     stage_used: bool,
     in_flight: Option<InFlight>,
 }
@@ -199,6 +199,8 @@ impl<S: Store> Space<S> {
         seq: u64,
         chain: &Chain,
     ) -> Result<bool, StoreError> {
+        // Sealing may push own deltas out of the log, so it comes first.
+        self.seal()?;
         let within = self.heads.get(replica).is_some_and(|head| head.floor <= seq && seq <= head.seq);
         // Above its floor the log knows every head that this replica ever had.
         Ok(within && self.chain_at(Dot::new(*replica, seq))? != Some(*chain))

@@ -213,7 +213,6 @@ impl<S: Store> Space<S> {
         let replica = delta.replica;
         self.retire_if_own(replica)?;
         self.with_rows(|held| merge::apply(held, &delta))?;
-        self.unstage_known(replica, delta.first_seq, delta.last_seq())?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         if self.clock.observe(delta.timestamp(), now.wall_ms) {

@@ -352,6 +352,9 @@ impl Session {
             let root = cx.space.durable_root()?;
             cx.space.events.push(Event::InSync { session: cx.id, root });
         }
+        if cx.take.is_none() {
+            cx.space.tidy_stage()?;
+        }
         self.hello_at = None;
         self.proofs_left = 0;
         self.deep = None;

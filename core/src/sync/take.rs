@@ -45,7 +45,8 @@ impl Session {
 
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
-        let asked: DotRuns = cx.space.staged()?.into_iter().take(CHUNK_RUNS / 2).collect();
+        let wanted = cx.space.staged()?.into_iter().filter(|dot| !cx.space.heads.contains(dot));
+        let asked: DotRuns = wanted.take(CHUNK_RUNS / 2).collect();
         self.rounds += 1;
         let round = self.rounds;
         cx.send(&Message::BulkAsk(BulkAsk { round, staged: asked.clone(), deep }));

@@ -17,7 +17,20 @@ impl World {
     /// Gives an engine an input, carries out what it wants, and checks what it shows.
     pub(crate) fn input(&mut self, number: usize, input: Input) -> Result<(), Violation> {
         self.note_input(number, &input);
+        let session = if let Input::Received { session, .. } = &input { Some(*session) } else { None };
         self.machines[number].handle(self.now, input);
+        let (bulk, gossip) = self.machines[number].took_bulk();
+        if bulk {
+            // What a bulk tells is vouched for by its stream alone, which keeps damage out.
+            if session.is_some_and(|session| self.network.was_damaged(session)) {
+                self.hostile = true;
+                self.oracle.exact = false;
+            }
+            // Gossip that waited for the bulk comes in right after it, and may bring what is staged for another one.
+            if !gossip {
+                self.check_stage(number)?;
+            }
+        }
         self.after(number)
     }
 
