@@ -94,7 +94,8 @@ impl World {
     }
 
     fn maybe_damage(&mut self, mut frame: Vec<u8>) -> Item {
-        if self.draw.chance(self.faults.frame_damage) {
+        let chunk = if frame.first() == Some(&8) { self.faults.chunk_damage } else { 0 };
+        if self.draw.chance(self.faults.frame_damage + chunk) {
             flip_bit(&mut frame, self.draw.number());
             return Item::Damaged(frame);
         }
