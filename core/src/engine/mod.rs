@@ -200,8 +200,8 @@ impl<S: Store> Engine<S> {
         id: SessionId,
         run: impl FnOnce(&mut Session, &mut Context<'_, S>) -> Result<(), End>,
     ) {
-        let Some(mut session) = self.sessions.remove(&id) else { return };
-        let push = self.pushes_on_streams(self.sessions.len() + 1);
+        let push = self.pushes_on_streams(self.sessions.len());
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let mut hello_all = false;
         let mut context = Context {
             id,
@@ -213,18 +213,13 @@ impl<S: Store> Engine<S> {
             push,
             hello_all: &mut hello_all,
         };
-        match run(&mut session, &mut context) {
-            Ok(()) => {
-                self.sessions.insert(id, session);
-            }
+        match run(session, &mut context) {
+            Ok(()) => {}
             Err(End::Peer(reason)) => {
                 self.out.push_back(Output::Disconnect { session: id, reason });
                 self.forget(id);
             }
-            Err(End::Store(error)) => {
-                self.sessions.insert(id, session);
-                self.fail(error);
-            }
+            Err(End::Store(error)) => self.fail(error),
         }
         if hello_all {
             self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
