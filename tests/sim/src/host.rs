@@ -138,7 +138,7 @@ impl World {
     /// it was: then honest replicas may seem to lie.
     fn check_reason(&self, session: SessionId, reason: Reason) -> Result<(), Violation> {
         match reason {
-            _ if self.network.was_damaged(session) || self.hostile => Ok(()),
+            _ if self.network.is_broken(session) || self.hostile => Ok(()),
             Reason::Malformed | Reason::Misbehaved if !self.oracle.exact => Ok(()),
             reason => broken("blame", format!("an honest stream is closed as {reason:?}")),
         }

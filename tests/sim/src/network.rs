@@ -269,6 +269,11 @@ impl Network {
         self.find(session).is_some_and(|(number, side)| self.streams[number].ends[side].damaged)
     }
 
+    /// Whether a damaged frame came out of either end of a stream: a damaged question gets a strange answer.
+    pub fn is_broken(&self, session: SessionId) -> bool {
+        self.find(session).is_some_and(|(number, _)| self.streams[number].ends.iter().any(|end| end.damaged))
+    }
+
     /// The first byte of the last frame that an end got.
     pub fn last_kind(&self, session: SessionId) -> Option<u8> {
         self.find(session).and_then(|(number, side)| self.streams[number].ends[side].last_kind)
