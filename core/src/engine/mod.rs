@@ -4,6 +4,8 @@
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
 mod gossip;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

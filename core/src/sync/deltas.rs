@@ -3,6 +3,7 @@
 //! A frame names each replica once and numbers it. Unpacking links every delta to the chain of its author as it is known
 //! here, so a run that continues another history is noticed at once.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -106,7 +107,7 @@ pub(crate) enum Unlinked {
     /// Something before one of them is not known here.
     Gap,
     /// One of them continues another history: up to this head of it, if the frame says enough to tell.
-    Fork(Option<YouWere>),
+    Fork(Option<Box<YouWere>>),
 }
 
 impl From<Nonsense> for Unlinked {
@@ -178,7 +179,7 @@ impl Linker<'_> {
 
     /// The head at the end of a run whose whole chain is told and leaves the signed history known here. Whether it is
     /// signed is for the caller to find out; then it proves that there are two.
-    fn other_head(&self, frame: &Deltas, run: &Run) -> Option<YouWere> {
+    fn other_head(&self, frame: &Deltas, run: &Run) -> Option<Box<YouWere>> {
         let replica = *frame.ids.get(run.id as usize)?;
         let head = self.heads.get(&replica)?;
         let Previous::Whole(mut chain) = run.previous else { return None };
@@ -191,7 +192,8 @@ impl Linker<'_> {
             seq = delta.last_seq();
             leaves |= seq == head.seq && chain != head.chain;
         }
-        leaves.then_some(YouWere { replica, seq, chain, signature: run.signature? })
+        let signature = run.signature?;
+        leaves.then(|| Box::new(YouWere { replica, seq, chain, signature }))
     }
 
     fn known(&self, replica: &ReplicaId) -> (u64, Chain) {

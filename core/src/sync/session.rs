@@ -234,7 +234,8 @@ impl Session {
                 Ok(())
             }
             Err(Unlinked::Fork(other)) => {
-                if let Some(YouWere { replica, seq, chain, signature }) = other {
+                if let Some(other) = other {
+                    let YouWere { replica, seq, chain, signature } = *other;
                     if !cx.space.is_signed(&replica, seq, &chain, &signature) {
                         return Err(MISBEHAVED);
                     }
