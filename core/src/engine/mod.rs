@@ -119,7 +119,8 @@ impl<S: Store> Engine<S> {
 
     /// When to `Tick`, in milliseconds of the monotonic clock; `None` while nothing is due.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let hello = self.sessions.values().filter_map(Session::due).min();
+        // While a commit is on its way a hello waits for it.
+        let hello = self.sessions.values().filter(|_| self.space.is_idle()).filter_map(Session::due).min();
         let take = self.take.as_ref().map(|take| take.deadline);
         hello.into_iter().chain(take).min().filter(|_| self.failed.is_none())
     }
@@ -204,7 +205,7 @@ impl<S: Store> Engine<S> {
     ) {
         let push = self.pushes_on_streams(self.sessions.len());
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let mut hello_all = false;
+        let mut hello_others = None;
         let mut context = Context {
             id,
             now: self.now,
@@ -213,7 +214,7 @@ impl<S: Store> Engine<S> {
             out: &mut self.out,
             take: &mut self.take,
             push,
-            hello_all: &mut hello_all,
+            hello_others: &mut hello_others,
         };
         match run(session, &mut context) {
             Ok(()) => {}
@@ -223,8 +224,9 @@ impl<S: Store> Engine<S> {
             }
             Err(End::Store(error)) => self.fail(error),
         }
-        if hello_all {
-            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        if let Some(after) = hello_others {
+            let others = self.sessions.iter_mut().filter(|(other, _)| **other != id);
+            others.for_each(|(_, session)| session.hello_soon(self.now, after));
         }
     }
 
@@ -242,7 +244,7 @@ impl<S: Store> Engine<S> {
             self.take = None;
             self.space.stats.bulk_aborted += 1;
             // Others may have offered while this one was under way.
-            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
         }
     }
 

@@ -41,7 +41,9 @@ impl Session {
         };
         cx.send(&Message::Hello(hello));
         self.announced = Some(cx.space.durable.generation);
-        self.hello_at = None;
+        if cx.space.durable.generation >= self.hello_after {
+            self.hello_at = None;
+        }
         Ok(())
     }
 

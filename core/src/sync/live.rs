@@ -47,7 +47,8 @@ impl Session {
         }
         self.serve_on(cx)?;
         self.send_log(cx)?;
-        if self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
+        let told = cx.space.is_idle() && cx.space.durable.generation >= self.hello_after;
+        if told && self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
             self.say_hello(cx, false)?;
         }
         self.prove(cx)?;

@@ -34,8 +34,8 @@ pub(crate) struct Context<'a, S> {
     pub(crate) take: &'a mut Option<Take>,
     /// Whether committed deltas go out on streams as they come.
     pub(crate) push: bool,
-    /// Set when every session should say hello again.
-    pub(crate) hello_all: &'a mut bool,
+    /// Set when every other session should say hello again: once this generation is durable.
+    pub(crate) hello_others: &'a mut Option<u64>,
 }
 
 impl<S: Store> Context<'_, S> {
@@ -90,6 +90,8 @@ pub(crate) struct Session {
     pub(super) deep: Option<(u64, Claim, u8)>,
     /// When to say hello again.
     pub(super) hello_at: Option<u64>,
+    /// And not before this generation is durable: an older one would bring an offer of what is in memory already.
+    pub(super) hello_after: u64,
     /// The next hello says that something was dropped.
     pub(super) dropped: bool,
     /// When such a hello was due last.
@@ -134,6 +136,7 @@ impl Session {
             proofs_left: 0,
             deep: None,
             hello_at: None,
+            hello_after: 0,
             dropped: false,
             drop_told: None,
             cursor: 0,
@@ -273,6 +276,11 @@ impl Session {
         self.queue.clear();
         self.queue_bytes = 0;
         self.tails.clear();
+        self.say_dropped(now);
+    }
+
+    /// Says hello to tell that something was dropped.
+    pub(super) fn say_dropped(&mut self, now: Now) {
         self.dropped = true;
         // At once the first time; then at most every so often, or two sides could keep each other busy over one delta.
         let at = self.drop_told.map_or(now.mono_ms, |told| now.mono_ms.max(told + DROP_PAUSE_MS));
@@ -314,11 +322,13 @@ impl Session {
         self.drop_queue(now);
         self.settled = self.received;
         self.committing = self.acked.durable;
+        self.hello_after = 0;
     }
 
-    /// Says hello at once: there is something to tell.
-    pub(crate) fn hello_soon(&mut self, now: Now) {
+    /// Says hello as soon as a generation is durable: there is something to tell.
+    pub(crate) fn hello_soon(&mut self, now: Now, after: u64) {
         self.hello_at = Some(now.mono_ms);
+        self.hello_after = self.hello_after.max(after);
     }
 
     /// Says hello within a second, unless it is due anyway: many causes, one hello.

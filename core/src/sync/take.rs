@@ -173,10 +173,12 @@ impl Session {
             vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
             tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
             self.proofs_left = self.proofs_left.max(1);
+            let after = cx.space.settles_at();
+            self.hello_soon(cx.now, after);
+            *cx.hello_others = Some(after);
         } else {
             self.give_up_bulk(cx);
         }
-        *cx.hello_all = true;
         Ok(())
     }
 
@@ -185,8 +187,8 @@ impl Session {
         if Self::taking(cx, round).is_some() {
             *cx.take = None;
             cx.space.stats.bulk_aborted += 1;
-            self.dropped = true;
-            *cx.hello_all = true;
+            self.say_dropped(cx.now);
+            *cx.hello_others = Some(0);
         }
     }
 
@@ -195,8 +197,8 @@ impl Session {
         *cx.take = None;
         cx.space.stats.bulk_aborted += 1;
         cx.send(&Message::BulkAbort(self.rounds));
-        self.dropped = true;
-        *cx.hello_all = true;
+        self.say_dropped(cx.now);
+        *cx.hello_others = Some(0);
     }
 }
 
