@@ -10,7 +10,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use crate::id::{Chain, DeviceKey, ReplicaId, Signature, SpaceId, domain, hash};
 
 /// Signs for one device and checks everybody's signatures. The simulator has a cheaper one.
-pub trait Identity {
+pub trait Identity: Send {
     /// The public key of this device.
     fn device(&self) -> DeviceKey;
 
