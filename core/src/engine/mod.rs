@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
-pub use crate::state::{OpenError, ReadError, Reader, Transaction, WriteError};
+pub use crate::state::{OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::state::{Space, overlay_row};
 use crate::store::{Store, StoreError, Table};
 use crate::sync::{self, Context, End, Session, Take};
@@ -131,7 +131,16 @@ impl<S: Store> Engine<S> {
 
     /// Reads the state in memory.
     pub fn reader(&self) -> Reader<'_, S> {
-        Reader { space: &self.space }
+        Reader { overlay: &self.space.overlay }
+    }
+
+    /// The state in memory at this moment, to be read while everything else goes on. Costs a handle on the store and a
+    /// copy of what is not durable yet.
+    pub fn snapshot(&self) -> Snapshot<S>
+    where
+        S: Clone,
+    {
+        self.space.snapshot()
     }
 
     /// Visits every live row in memory, in key order.
