@@ -108,7 +108,7 @@ impl Gate {
         let log = held.as_mut().and_then(|held| held.log.take()).unwrap_or_default();
         for change in log {
             if let Err(error) = change.apply(&self.0.disk) {
-                return Err(self.fail(&error));
+                return Err(self.fail(io_error(&error)));
             }
         }
         *held = None;
@@ -120,18 +120,19 @@ impl Gate {
         self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn fail(&self, error: &io::Error) -> StoreError {
+    /// Shuts it for ever; the first reason.
+    pub(super) fn fail(&self, error: StoreError) -> StoreError {
         let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert_with(|| io_error(error)).clone()
+        failure.get_or_insert(error).clone()
     }
 
     fn change(&self, change: Change) -> io::Result<()> {
         let _order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner);
         let is_shut = self.0.held.read().unwrap_or_else(PoisonError::into_inner).is_some();
-        if !is_shut {
+        if !is_shut && self.failure().is_none() {
             match change.apply(&self.0.disk) {
                 Ok(()) => return Ok(()),
-                Err(error) => self.fail(&error),
+                Err(error) => self.fail(io_error(&error)),
             };
         }
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);

@@ -92,6 +92,11 @@ impl Handle {
         self.gate.failure().map_or(done, Err)
     }
 
+    /// From now on it only reads: another handle writes to the file.
+    pub(super) fn retire(&self, error: StoreError) {
+        self.gate.fail(error);
+    }
+
     /// Closes it and says whether the file was marked as closed.
     pub(super) fn close(mut self) -> Result<(), StoreError> {
         let closed = match self.database.take() {

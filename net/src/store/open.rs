@@ -89,39 +89,50 @@ pub(super) fn claim_backend(backend: impl StorageBackend, place: &str) -> Result
     claimed.ok_or_else(|| OpenError::InUse { place: place.to_owned() })
 }
 
-/// A database on a claimed disk, and how many transactions made it. An empty disk becomes an empty store.
-pub(super) fn ready(
-    disk: &Arc<Disk>,
-    options: &OpenOptions,
-    place: &str,
-) -> Result<(Arc<Handle>, u64), OpenError> {
+/// A store that was recognised behind a shut gate. Dropped, it leaves the file as it was.
+pub(super) struct Opening {
+    handle: Arc<Handle>,
+    /// How many transactions made it; `None` for an empty disk.
+    count: Option<u64>,
+}
+
+impl Opening {
+    pub(super) fn count(&self) -> u64 {
+        self.count.unwrap_or_default()
+    }
+
+    /// Lets through what opening has to write. An empty disk becomes an empty store.
+    pub(super) fn finish(self, place: &str) -> Result<Arc<Handle>, OpenError> {
+        let made = self.handle.open_gate().and_then(|()| match self.count {
+            Some(_) => Ok(()),
+            None => self.handle.create_tables(),
+        });
+        made.map_err(|error| OpenError::Unready { place: place.to_owned(), error })?;
+        Ok(self.handle)
+    }
+}
+
+/// Recognises what is on a disk.
+pub(super) fn look(disk: &Arc<Disk>, options: &OpenOptions, place: &str) -> Result<Opening, OpenError> {
     let no_access =
         |error: io::Error| OpenError::NoAccess { place: place.to_owned(), why: error.to_string() };
-    let is_clean = look(disk, place)?;
+    let is_clean = look_at_header(disk, place)?;
     let len = disk.len().map_err(no_access)?;
     let gate = Gate::shut(disk).map_err(no_access)?;
-    let handle = {
-        let mut builder = Database::builder();
-        builder.set_cache_size(options.cache_bytes);
-        // After a crash redb compares every checksum by itself.
-        builder.set_check_integrity_on_open(is_clean && len <= options.verify_bytes);
-        let passed = gate.clone();
-        let opened = guard(|| -> Result<_, redb::Error> { Ok(builder.create_with_backend(passed)) });
-        let opened = opened.map_err(|error| damaged(error, place))?;
-        Handle::new(opened.map_err(|error| refusal(error, place))?, gate)
-    };
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    // After a crash redb compares every checksum by itself.
+    builder.set_check_integrity_on_open(is_clean && len <= options.verify_bytes);
+    let passed = gate.clone();
+    let opened = guard(|| -> Result<_, redb::Error> { Ok(builder.create_with_backend(passed)) });
+    let opened = opened.map_err(|error| damaged(error, place))?;
+    let handle = Handle::new(opened.map_err(|error| refusal(error, place))?, gate);
     let count = if len == 0 { None } else { Some(recognise(&handle, place)?) };
-    let unready = |error| OpenError::Unready { place: place.to_owned(), error };
-    handle.open_gate().map_err(unready)?;
-    let count = match count {
-        Some(count) => count,
-        None => handle.create_tables().map(|()| 0).map_err(unready)?,
-    };
-    Ok((handle, count))
+    Ok(Opening { handle, count })
 }
 
 /// Looks at the first bytes. Says whether the file was closed as it should be.
-fn look(disk: &Disk, place: &str) -> Result<bool, OpenError> {
+fn look_at_header(disk: &Disk, place: &str) -> Result<bool, OpenError> {
     let no_access =
         |error: io::Error| OpenError::NoAccess { place: place.to_owned(), why: error.to_string() };
     let not_a_store = |why: &str| OpenError::NotAStore { place: place.to_owned(), why: why.to_owned() };
@@ -170,6 +181,7 @@ fn recognise(handle: &Handle, place: &str) -> Result<u64, OpenError> {
     if let Some(missing) = missing {
         return Err(fail(StoreError::Damaged(format!("the table {} is missing", missing.name()))));
     }
+    handle.tables().map_err(fail)?;
     let count = count.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
     count.ok_or_else(|| fail(StoreError::Damaged("its number of transactions is missing".into())))
 }

@@ -80,7 +80,9 @@ enum State {
 
 impl Shared {
     pub(super) fn open(disk: Arc<Disk>, options: &OpenOptions, place: &str) -> Result<Arc<Self>, OpenError> {
-        let (handle, count) = open::ready(&disk, options, place)?;
+        let opening = open::look(&disk, options, place)?;
+        let count = opening.count();
+        let handle = opening.finish(place)?;
         let current = Current { state: State::Ready(handle), unshown: false, pin: Vec::new() };
         let (current, turn) = (Mutex::new(current), Mutex::new(count));
         Ok(Arc::new(Self { disk, options: options.clone(), place: place.to_owned(), current, turn }))
@@ -124,18 +126,15 @@ impl Shared {
         match handle.write(*count + 1, &commit.changes, host) {
             Ok(()) => *count += 1,
             Err(error) => {
+                handle.retire(error.clone());
                 // Dropping a database closes it, which takes time: not under the lock.
                 drop((handle, self.set(State::Broken(error.clone()))));
                 // Whoever asks again learns this error, not that of opening.
-                let found = self.reopen().map_err(|_| error.clone())?;
-                if found == *count {
+                let is_there = self.reopen(*count, true).map_err(|_| error.clone())?;
+                if !is_there {
                     return Err(error);
                 }
-                if found != *count + 1 {
-                    return Err(self.die(found, *count));
-                }
-                *count = found;
-                lock(&self.current).unshown = true;
+                *count += 1;
             }
         }
         Ok(())
@@ -145,32 +144,30 @@ impl Shared {
     fn recovered(&self, count: u64) -> Result<Arc<Handle>, StoreError> {
         let is_broken = matches!(lock(&self.current).state, State::Broken(_));
         if is_broken {
-            let found = self.reopen().map_err(StoreError::from)?;
-            if found != count {
-                return Err(self.die(found, count));
-            }
+            self.reopen(count, false)?;
         }
         self.ready()
     }
 
-    /// Opens the file again; the number of transactions in it.
-    fn reopen(&self) -> Result<u64, OpenError> {
-        let (handle, found) = open::ready(&self.disk, &self.options, &self.place)?;
-        let pin = handle
-            .tables()
-            .map_err(|error| OpenError::Unready { place: self.place.clone(), error })?;
+    /// Opens the file again. Says whether the transaction after `count` is there, which is to be known before it is
+    /// reported: without `may_be` it is an error.
+    fn reopen(&self, count: u64, may_be: bool) -> Result<bool, StoreError> {
+        let opening = open::look(&self.disk, &self.options, &self.place)?;
+        let found = opening.count();
+        if found != count && !(may_be && found == count + 1) {
+            // Nothing was let through to the file, so the snapshot can still be read.
+            let words = format!("it holds {found} transactions and {count} were reported: open it again");
+            let error = StoreError::Io(words);
+            drop(self.set(State::Dead(error.clone())));
+            return Err(error);
+        }
+        let handle = opening.finish(&self.place)?;
+        let pin = handle.tables()?;
         let mut current = lock(&self.current);
         current.state = State::Ready(handle);
         current.pin = pin;
-        Ok(found)
-    }
-
-    /// The file holds a transaction that was reported as failed, or lacks one that was reported as durable.
-    fn die(&self, found: u64, count: u64) -> StoreError {
-        let words = format!("it holds {found} transactions and {count} were reported: open it again");
-        let error = StoreError::Io(words);
-        drop(self.set(State::Dead(error.clone())));
-        error
+        current.unshown = found != count;
+        Ok(current.unshown)
     }
 }
 
