@@ -62,6 +62,7 @@ impl Changes {
                     let changes = rows.iter().map(|row| describe(&self.replica, row));
                     self.waiting.extend(changes.collect::<Result<Vec<_>>>().ok()?);
                 }
+                Ok(News::Closed) => return None,
                 Ok(_) => {}
                 Err(RecvError::Lagged(reports)) => return Some(Change::Missed { reports }),
                 Err(RecvError::Closed) => return None,

@@ -23,7 +23,7 @@ pub use node::{Builder, Node};
 pub use rejoin_core as core;
 pub use rejoin_core::Value;
 pub use rejoin_net as net;
-pub use rejoin_net::replica::{PeerStatus, Status, SyncReport};
+pub use rejoin_net::replica::{Status, SyncReport};
 pub use rejoin_net::{Multiaddr, PeerId};
 pub use snapshot::Snapshot;
 pub use space::{Peer, Space};

@@ -4,7 +4,7 @@ use futures::Stream;
 use rejoin_core::row::RowKey;
 use rejoin_net::replica::{News, Replica};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::Result;
 
@@ -60,6 +60,7 @@ impl<T> Watch<T> {
     async fn changed(&mut self) -> Option<()> {
         loop {
             match self.news.recv().await {
+                Ok(News::Closed) => return None,
                 Ok(news) if (self.wants)(&news) => break,
                 Ok(_) => {}
                 // What was missed may have been about this.
@@ -70,8 +71,9 @@ impl<T> Watch<T> {
         // What came meanwhile is in the value that is read next.
         loop {
             match self.news.try_recv() {
-                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return Some(()),
+                Ok(News::Closed) => return None,
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(()),
             }
         }
     }

@@ -84,7 +84,7 @@ pub(crate) fn value_of<T: Serialize + ?Sized>(data: &T) -> Result<Value, WriteEr
     to_value(data).map_err(|error| WriteError::Data(DataError::from(error)))
 }
 
-fn key_of<T: Serialize + ?Sized>(data: &T) -> Result<Value, ReadError> {
+pub(crate) fn key_of<T: Serialize + ?Sized>(data: &T) -> Result<Value, ReadError> {
     to_value(data).map_err(|error| ReadError::Data(DataError::from(error)))
 }
 

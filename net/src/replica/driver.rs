@@ -146,7 +146,11 @@ impl Driver {
         if tokio::time::timeout(GOODBYE, written).await.is_err() {
             debug!("a peer did not take its last frames in time");
         }
-        self.shared.state().engine = None;
+        let engine = self.shared.state().engine.take();
+        if let Some(Err(error)) = engine.map(|engine| engine.into_store().close()) {
+            warn!(%error, "the store was not closed cleanly; the next opening repairs it");
+        }
+        self.shared.tell(News::Closed);
     }
 
     /// Drains the engine, and does what it says.

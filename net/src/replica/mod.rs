@@ -46,6 +46,8 @@ pub enum News {
     Peers,
     /// Something that an operator may want to know.
     Event(Event),
+    /// The replica is closed; nothing more will be told.
+    Closed,
 }
 
 /// How others are told of what a replica is asked to do after it was closed.
@@ -113,6 +115,12 @@ pub struct Options {
     pub elsewhere: rejoin_core::VersionVector,
     /// Fresh random bytes.
     pub seed: [u8; 32],
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Replica({:?})", self.shared.space)
+    }
 }
 
 /// One space on this device. Cheap to clone; all clones are the same replica.
@@ -203,6 +211,11 @@ impl Replica {
             Ok(Ok(())) => Ok(()),
             _ => Err(self.shared.state().waiting.holders(&dot)),
         }
+    }
+
+    /// The state in memory at this moment, to be read while everything else goes on.
+    pub fn snapshot(&self) -> Result<rejoin_core::engine::Snapshot<Storage>, StoreError> {
+        Ok(self.shared.state().engine()?.snapshot())
     }
 
     /// What happens from now on.

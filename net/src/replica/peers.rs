@@ -48,7 +48,7 @@ pub struct PeerStatus {
     /// Where it is, or was last.
     pub address: Option<Multiaddr>,
     /// Whether a connection is up.
-    pub connected: bool,
+    pub online: bool,
     /// Whether both sides named the same root after the last change here, made or received.
     pub in_sync: bool,
     /// When they last named the same root, in milliseconds since 1970; whatever was changed since.
@@ -110,7 +110,7 @@ impl State {
                 PeerStatus {
                     peer: *peer,
                     address: Some(address.clone()),
-                    connected: connected.contains_key(peer),
+                    online: connected.contains_key(peer),
                     in_sync: settled && proof.is_some_and(|proof| proof.root == *root),
                     proven_at: proof.map(|proof| proof.at),
                     behind: known.iter().map(lacks).sum(),

@@ -5,6 +5,7 @@ use rejoin_core::store::{Commit, MemoryStore, Store, StoreError, Table, Visit};
 use crate::store::{RedbStore, Writer};
 
 /// The store of one space, as its engine reads it.
+#[derive(Clone)]
 pub enum Storage {
     /// In one file.
     Disk(RedbStore),
@@ -30,6 +31,14 @@ impl Storage {
                 store.apply(commit);
                 Ok(())
             }
+        }
+    }
+
+    /// Lets go of the file, for the writers too.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store) => store.close(),
+            Self::Memory(_) => Ok(()),
         }
     }
 }
