@@ -288,7 +288,7 @@ impl Driver {
             Inbox::Frame { session, frame } => self.on_frame(session, frame),
             Inbox::Closed { session } => self.on_closed(session),
             Inbox::Gossip(heard) => self.on_gossip(heard),
-            Inbox::Sync { peer, report } => self.open_stream(peer, Some(report)),
+            Inbox::Sync { peer, report } => self.sync(peer, report),
             Inbox::Close(_) => unreachable!("ends the loop"),
         }
     }
@@ -379,6 +379,16 @@ impl Driver {
             self.open_stream(peer, None);
         }
         self.input(Input::Tick);
+    }
+
+    /// Ends what is open with a peer and opens a stream of its own, so that everything that moves is counted on it.
+    fn sync(&mut self, peer: PeerId, report: Report) {
+        let open = self.links.iter().filter(|(_, link)| link.peer == peer).map(|(session, _)| *session);
+        for session in open.collect::<Vec<_>>() {
+            self.on_closed(session);
+        }
+        self.contacts.on_open(&peer);
+        self.open_stream(peer, Some(report));
     }
 
     /// Asks for a stream; the answer comes to the inbox.

@@ -90,7 +90,7 @@ pub enum NetworkError {
 pub(crate) struct Connected {
     /// Where it is.
     pub(crate) address: Multiaddr,
-    /// This side dialled.
+    /// This side dialled, to stay connected: it is the one to open streams.
     pub(crate) dialled: bool,
 }
 

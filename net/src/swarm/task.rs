@@ -238,15 +238,17 @@ impl Task {
 
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         self.dialer.on_connected(connection, peer);
-        if let Some((_, answer)) = self.dials.remove(&connection) {
-            let _ = answer.send(Ok(peer));
-        }
-        let connected =
-            Connected { address: endpoint.get_remote_address().clone(), dialled: endpoint.is_dialer() };
+        let asked = self.dials.remove(&connection);
+        // Whoever dials by hand has something of its own to say first.
+        let dialled = endpoint.is_dialer() && asked.is_none();
+        let connected = Connected { address: endpoint.get_remote_address().clone(), dialled };
         self.peers.send_modify(|peers| {
             // A second connection changes nothing for those who use the first.
             peers.entry(peer).or_insert(connected);
         });
+        if let Some((_, answer)) = asked {
+            let _ = answer.send(Ok(peer));
+        }
     }
 
     fn on_mdns(&mut self, event: mdns::Event) {
