@@ -26,6 +26,6 @@ pub use rejoin_net as net;
 pub use rejoin_net::replica::{Status, SyncReport};
 pub use rejoin_net::{Multiaddr, PeerId};
 pub use snapshot::Snapshot;
-pub use space::{Peer, Space};
+pub use space::{ObjectInfo, Peer, Space};
 pub use ticket::{Grant, Ticket, TicketError};
 pub use watch::Watch;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rejoin_core::id::Root;
 use rejoin_core::identity::Genesis;
+use rejoin_core::row::Kind;
 use rejoin_core::{SpaceId, VersionVector, codec};
 use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
@@ -25,6 +26,17 @@ pub(crate) mod fact {
     pub(crate) const GENESIS: &str = "genesis";
     pub(crate) const PEERS: &str = "peers";
     pub(crate) const ELSEWHERE: &str = "elsewhere";
+}
+
+/// An object that has rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub path: String,
+    /// Its live rows.
+    pub rows: u64,
 }
 
 pub(crate) struct Inner {
@@ -99,6 +111,18 @@ impl Space {
             Ok(value)
         });
         Commit::new(&self.0.replica, outcome)
+    }
+
+    /// What there is: every object with a live row, by path. Reads all rows.
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        let mut found: Vec<ObjectInfo> = Vec::new();
+        self.0.replica.visit_rows(&mut |key, _| match found.last_mut() {
+            // Rows come in key order, so those of one object follow each other.
+            Some(last) if last.kind == key.kind() && last.path == key.path() => last.rows += 1,
+            _ => found.push(ObjectInfo { kind: key.kind(), path: key.path().to_owned(), rows: 1 }),
+        })?;
+        found.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+        Ok(found)
     }
 
     /// Everything as it is now, to be read together.

@@ -310,9 +310,7 @@ impl Driver {
         let State { engine, waiting, .. } = &mut *state;
         let Some(engine) = engine else { return };
         engine.handle(self.shared.clock.now(), Input::Received { session, frame });
-        if waiting.wants_receipts()
-            && let Some(held) = engine.held_by(session)
-        {
+        if let Some(held) = engine.held_by(session) {
             waiting.on_held(link.peer, held);
         }
     }

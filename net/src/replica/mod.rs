@@ -172,6 +172,14 @@ impl Replica {
         read(&state.engine()?.reader())
     }
 
+    /// Visits every live row in memory, in key order.
+    pub fn visit_rows(
+        &self,
+        visit: &mut dyn FnMut(&RowKey, &[rejoin_core::row::Entry]),
+    ) -> Result<(), StoreError> {
+        self.shared.state().engine()?.visit_rows(visit)
+    }
+
     /// Runs a transaction; it shows in reads when this returns. Its last dot names it; `None` when it changed nothing.
     pub fn write<T, E: From<WriteError>>(
         &self,

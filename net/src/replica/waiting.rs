@@ -47,11 +47,6 @@ impl Waiting {
         wait
     }
 
-    /// Whether anybody waits for word from others.
-    pub(super) fn wants_receipts(&self) -> bool {
-        !self.receipts.is_empty()
-    }
-
     /// Own changes are durable as far as `is_durable` says.
     pub(super) fn on_saved(&mut self, is_durable: impl Fn(&Dot) -> bool) {
         for (dot, done) in std::mem::take(&mut self.saves) {
