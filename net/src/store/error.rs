@@ -73,7 +73,9 @@ pub enum OpenError {
         why: String,
     },
     /// The store is good, but what opening has to write could not be written.
-    #[error("{place} could not be made ready: {error}; what was saved is safe, the next opening goes on from there")]
+    #[error(
+        "{place} could not be made ready: {error}; what was saved is safe, the next opening goes on from there"
+    )]
     Unready {
         /// Where.
         place: String,
@@ -108,9 +110,7 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 /// Runs redb. It panics on some damaged pages and after its own panics; here damage is an error.
-pub(super) fn guard<T, E: Into<redb::Error>>(
-    work: impl FnOnce() -> Result<T, E>,
-) -> Result<T, StoreError> {
+pub(super) fn guard<T, E: Into<redb::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, StoreError> {
     // Whatever a panic leaves half done inside redb stays there: its locks are poisoned and say so to the next call.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| store_error(error.into())),

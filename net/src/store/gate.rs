@@ -92,14 +92,16 @@ struct Inner {
     /// One change at a time, so that none passes after one that failed. Reads do not wait for it.
     order: Mutex<()>,
     failure: Mutex<Option<StoreError>>,
+    /// Nobody reads through it any more.
+    is_given_up: AtomicBool,
 }
 
 impl Gate {
     /// A shut gate.
     pub(super) fn shut(disk: &Arc<Disk>) -> io::Result<Self> {
         let held = RwLock::new(Some(Held { log: Some(Vec::new()), ..Held::above(disk)? }));
-        let (order, failure) = (Mutex::new(()), Mutex::new(None));
-        Ok(Self(Arc::new(Inner { disk: Arc::clone(disk), held, order, failure })))
+        let (order, failure, is_given_up) = (Mutex::new(()), Mutex::new(None), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { disk: Arc::clone(disk), held, order, failure, is_given_up })))
     }
 
     /// Lets through what was held back, and from then on everything. If that fails, it stays shut for ever.
@@ -126,7 +128,20 @@ impl Gate {
         failure.get_or_insert(error).clone()
     }
 
+    /// Ends all access if it is shut: redb then spares itself the work of closing, whose result nobody would see, over
+    /// pages that another database may have overwritten meanwhile.
+    pub(super) fn give_up_if_shut(&self) {
+        let is_shut = self.0.held.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.0.is_given_up.store(is_shut || self.failure().is_some(), Ordering::Release);
+    }
+
+    fn in_use(&self) -> io::Result<()> {
+        let is_given_up = self.0.is_given_up.load(Ordering::Acquire);
+        if is_given_up { Err(io::Error::other("given up")) } else { Ok(()) }
+    }
+
     fn change(&self, change: Change) -> io::Result<()> {
+        self.in_use()?;
         let _order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner);
         let is_shut = self.0.held.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if !is_shut && self.failure().is_none() {
@@ -157,6 +172,7 @@ impl StorageBackend for Gate {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.in_use()?;
         let held = self.0.held.read().unwrap_or_else(PoisonError::into_inner);
         match &*held {
             Some(held) => held.read(&self.0.disk, offset, out),
@@ -279,4 +295,76 @@ impl Held {
 /// A position within something that is in memory.
 fn index(position: u64) -> usize {
     usize::try_from(position).expect("what is in memory can be addressed")
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// One change: a write somewhere, or another length.
+    fn change(step: (bool, u16, u8)) -> Change {
+        let (is_write, place, byte) = step;
+        let place = u64::from(place) % 20_000;
+        if is_write {
+            Change::Write(place, vec![byte; usize::from(byte) * 40])
+        } else {
+            Change::SetLen(place)
+        }
+    }
+
+    fn apply(model: &mut Vec<u8>, change: &Change) {
+        match change {
+            Change::Write(offset, data) => {
+                let (start, end) = (index(*offset), index(*offset) + data.len());
+                model.resize(model.len().max(end), 0);
+                model[start..end].copy_from_slice(data);
+            }
+            Change::SetLen(len) => model.resize(index(*len), 0),
+            Change::Sync => {}
+        }
+    }
+
+    fn bytes(backend: &impl Fn(u64, &mut [u8]) -> io::Result<()>, len: u64) -> Vec<u8> {
+        let mut bytes = vec![0; index(len)];
+        backend(0, &mut bytes).expect("it is within the file");
+        bytes
+    }
+
+    quickcheck! {
+        fn a_shut_gate_shows_what_it_holds_back_and_then_lets_it_through(
+            before: Vec<(bool, u16, u8)>, after: Vec<(bool, u16, u8)>
+        ) -> bool {
+            let disk = Disk::claim(InMemoryBackend::new()).expect("no locks").expect("not in use");
+            let mut model = Vec::new();
+            for step in before {
+                // redb never writes behind the end.
+                let len = disk.len().expect("memory");
+                let change = change(step);
+                if let Change::Write(offset, data) = &change && offset + data.len() as u64 > len {
+                    continue;
+                }
+                change.apply(&disk).expect("memory");
+                apply(&mut model, &change);
+            }
+            let untouched = model.clone();
+            let gate = Gate::shut(&disk).expect("memory");
+            for step in after {
+                let change = change(step);
+                if let Change::Write(offset, data) = &change && offset + data.len() as u64 > model.len() as u64 {
+                    continue;
+                }
+                apply(&mut model, &change);
+                gate.change(change).expect("it is held back");
+            }
+            let read = |offset: u64, out: &mut [u8]| gate.read(offset, out);
+            let is_shown = bytes(&read, gate.len().expect("memory")) == model;
+            let read = |offset: u64, out: &mut [u8]| disk.read(offset, out);
+            let is_held = bytes(&read, disk.len().expect("memory")) == untouched;
+            gate.open().expect("memory");
+            is_shown && is_held && bytes(&read, disk.len().expect("memory")) == model
+        }
+    }
 }

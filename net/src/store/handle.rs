@@ -13,6 +13,9 @@ use super::{COUNT, Definition, HOST, STORE, definition};
 /// A change of the table of the host: a key, and its new value or `None` to remove it.
 pub type HostChange = (Vec<u8>, Option<Vec<u8>>);
 
+/// The engine's tables as one snapshot shows them, in the order of their numbers.
+pub(super) type Tables = Vec<ReadOnlyTable<&'static [u8], &'static [u8]>>;
+
 /// See the module page. Whoever reads from it keeps it open.
 pub(super) struct Handle {
     database: Option<Database>,
@@ -38,7 +41,7 @@ impl Handle {
     }
 
     /// The tables as the newest durable transaction left them.
-    pub(super) fn tables(&self) -> Result<Vec<ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+    pub(super) fn tables(&self) -> Result<Tables, StoreError> {
         let tables = self.read(|database| {
             let read = database.begin_read()?;
             Ok(Table::ALL
@@ -109,6 +112,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.gate.give_up_if_shut();
         let database = self.database.take();
         // Closing writes, and may meet damage. The next opening repairs what this one leaves.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));

@@ -19,8 +19,9 @@
 //! newest commits, or in the worst case the file.
 //!
 //! **Damage** is an error, never a panic, never data. redb compares checksums only when told to: after a crash always,
-//! else up to [`OpenOptions::verify_bytes`]. Beyond that the engine's hash of each entry remains. What redb panics on is
-//! caught, which needs `panic = "unwind"`.
+//! else up to [`OpenOptions::verify_bytes`]. Beyond that the engine's hash of each entry remains, and none for recent
+//! deltas and the store's own record: of 400 single bits that were flipped without comparing, 34 were read back. What redb
+//! panics on is caught, which needs `panic = "unwind"`.
 //!
 //! **A full disk** makes a commit fail; reads go on, and a later commit succeeds once there is room. See [`Writer`].
 
@@ -46,7 +47,7 @@ pub use place::{DirLock, lineage};
 pub use writer::Writer;
 
 use error::{guard, io_error};
-use handle::Handle;
+use handle::{Handle, Tables};
 use writer::Shared;
 
 /// The newest format of a store that is read here; the engine writes it into `meta`.
@@ -79,8 +80,9 @@ pub struct OpenOptions {
     /// Bytes of pages kept in memory, for reading and writing together. More is fewer reads from the disk; a commit larger
     /// than half of it is written in pieces.
     pub cache_bytes: usize,
-    /// A file of at most this many bytes is read whole at each opening, to compare the checksum of every page. Larger
-    /// finds more damage before it is read; smaller opens large stores at once. After a crash it is done anyway.
+    /// In a file of at most this many bytes the checksum of every page in use is compared at each opening. Larger finds
+    /// more damage before it is read; smaller opens large stores at once. After a crash it is done anyway. Measured on two
+    /// cores, file in memory: 0.3 ms without, 20 ms for 129 MB, 275 ms for 516 MB; after a crash 128 ms and 701 ms.
     pub verify_bytes: u64,
 }
 
@@ -94,7 +96,7 @@ impl Default for OpenOptions {
 #[derive(Clone)]
 pub struct RedbStore {
     // Tables before the handle that they read from: fields are dropped in this order.
-    tables: Arc<[ReadOnlyTable<&'static [u8], &'static [u8]>]>,
+    tables: Arc<Tables>,
     handle: Arc<Handle>,
     shared: Arc<Shared>,
 }
@@ -206,8 +208,14 @@ fn walk(
     visit: Visit<'_>,
 ) -> Result<(), StoreError> {
     let mut last: Option<Vec<u8>> = None;
+    let mut next = || -> Result<_, redb::StorageError> {
+        let entry = entries.next().transpose()?;
+        // On a damaged page it is this that panics.
+        let _ = entry.as_ref().map(|(key, value)| (key.value(), value.value()));
+        Ok(entry)
+    };
     // The visitor runs outside of the guard: its panics are its own.
-    while let Some((key, value)) = guard(|| entries.next().transpose())? {
+    while let Some((key, value)) = guard(&mut next)? {
         let key = key.value();
         let last = match &mut last {
             Some(last) if !in_order(last, key) => {

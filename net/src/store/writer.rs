@@ -8,12 +8,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{ReadOnlyTable, ReadableDatabase};
+use redb::ReadableDatabase;
 use rejoin_core::store::{Commit, StoreError};
 
 use super::error::{OpenError, closed};
 use super::gate::Disk;
-use super::handle::{Handle, HostChange};
+use super::handle::{Handle, HostChange, Tables};
 use super::{HOST, OpenOptions, open};
 
 /// Makes commits durable. Clones write to the same store, one after another. Every call waits for the disk: make it on a
@@ -67,7 +67,7 @@ struct Current {
     /// A transaction that failed was found durable and is not shown yet: its forerunner's pages must last till then.
     unshown: bool,
     /// Keeps the pages of the snapshot that is read through an older handle.
-    pin: Vec<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    pin: Tables,
 }
 
 enum State {

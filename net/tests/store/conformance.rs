@@ -13,6 +13,8 @@ use crate::script::{commits, contents, models};
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 /// A table, a key, a value if it is not to be removed.
 type Step = (u8, Vec<u8>, Option<Vec<u8>>);
+/// A table, a key, how many entries to scan.
+type Probe = (u8, Vec<u8>, u8);
 
 pub(crate) fn open(disk: &TestDisk) -> (RedbStore, Writer) {
     RedbStore::open_with_backend(disk.clone(), &OpenOptions::default()).unwrap()
@@ -35,7 +37,7 @@ fn narrow(key: &[u8]) -> Vec<u8> {
     key.iter().take(3).map(|byte| byte % 4).collect()
 }
 
-fn answers_alike(script: Vec<Vec<Step>>, probes: Vec<(u8, Vec<u8>, u8)>) -> TestResult {
+fn answers_alike(script: Vec<Vec<Step>>, probes: Vec<Probe>) -> TestResult {
     let (mut store, writer) = open(&TestDisk::new(Vec::new()));
     let mut model = MemoryStore::new();
     for (id, steps) in script.iter().enumerate() {
@@ -68,7 +70,7 @@ fn answers_alike(script: Vec<Vec<Step>>, probes: Vec<(u8, Vec<u8>, u8)>) -> Test
 
 #[test]
 fn both_stores_answer_alike() {
-    let property: fn(Vec<Vec<Step>>, Vec<(u8, Vec<u8>, u8)>) -> TestResult = answers_alike;
+    let property: fn(Vec<Vec<Step>>, Vec<Probe>) -> TestResult = answers_alike;
     QuickCheck::new().tests(60).rng(quickcheck::Gen::from_size_and_seed(12, 1)).quickcheck(property);
 }
 

@@ -16,7 +16,7 @@ use crate::script::{Random, commits, contents, models};
 
 const SECTOR_BYTES: usize = 512;
 /// Images per run of the tests; REJOIN_CRASH_IMAGES asks for more.
-const IMAGES: usize = 3_000;
+const IMAGES: usize = 2_000;
 
 /// A disk before, and what was done to it.
 struct Record {

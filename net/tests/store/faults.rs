@@ -5,7 +5,7 @@ use rejoin_net::store::{OpenOptions, RedbStore, Writer};
 
 use crate::conformance::open;
 use crate::disk::{Fault, TestDisk};
-use crate::script::{commits, contents};
+use crate::script::{commits, contents, models};
 
 /// A store on a disk that fails from some moment on, and what the host knows about it.
 struct Run {
@@ -57,10 +57,10 @@ impl Run {
 }
 
 /// An empty store, a script for it, and how much the script does: readings, changes, blocks before and after.
-fn prepared(seed: u64) -> (Vec<u8>, Vec<Commit>, [usize; 4]) {
+fn prepared(seed: u64, count: usize) -> (Vec<u8>, Vec<Commit>, [usize; 4]) {
     let disk = TestDisk::new(Vec::new());
     open(&disk).0.close().unwrap();
-    let (image, script) = (disk.bytes(), commits(9, seed));
+    let (image, script) = (disk.bytes(), commits(count, seed));
     let mut run = Run::new(&image, Fault::None);
     let before = run.disk.state().used.len();
     script.iter().for_each(|commit| run.commit(commit));
@@ -73,7 +73,7 @@ fn prepared(seed: u64) -> (Vec<u8>, Vec<Commit>, [usize; 4]) {
 
 #[test]
 fn one_failed_change_loses_nothing_and_heals_by_itself() {
-    let (image, script, [_, changes, ..]) = prepared(11);
+    let (image, script, [_, changes, ..]) = prepared(11, 9);
     let mut refused = 0;
     for n in 1..=changes {
         let mut run = Run::new(&image, Fault::Change(n));
@@ -83,13 +83,15 @@ fn one_failed_change_loses_nothing_and_heals_by_itself() {
         let durable = run.durable.clone();
         assert!(run.reopened() == durable, "change {n}");
     }
-    println!("each of {changes} changes failed once: {refused} commits refused, the others were there after all");
+    println!(
+        "each of {changes} changes failed once: {refused} commits refused, the others were there after all"
+    );
     assert!(refused > 0 && refused < changes);
 }
 
 #[test]
 fn one_failed_reading_loses_nothing_and_heals_by_itself() {
-    let (image, script, [reads, ..]) = prepared(12);
+    let (image, script, [reads, ..]) = prepared(12, 9);
     let mut refused = 0;
     for n in 1..=reads {
         let mut run = Run::new(&image, Fault::Read(n));
@@ -104,7 +106,7 @@ fn one_failed_reading_loses_nothing_and_heals_by_itself() {
 
 #[test]
 fn a_disk_that_takes_no_more_changes_is_still_read() {
-    let (image, script, [_, changes, ..]) = prepared(13);
+    let (image, script, [_, changes, ..]) = prepared(13, 9);
     let (mut healed, mut there) = (0, 0);
     for n in 1..=changes {
         let mut run = Run::new(&image, Fault::ChangesFrom(n));
@@ -130,7 +132,7 @@ fn a_disk_that_takes_no_more_changes_is_still_read() {
 
 #[test]
 fn a_full_disk_refuses_commits_until_there_is_room() {
-    let (image, script, [_, _, before, after]) = prepared(14);
+    let (image, script, [_, _, before, after]) = prepared(14, 20);
     let mut refused = 0;
     for blocks in before..after {
         let mut run = Run::new(&image, Fault::Full(blocks));
@@ -148,4 +150,32 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
         assert!(run.reopened() == durable, "{blocks} blocks");
     }
     println!("full at each of {} sizes: {refused} commits refused", after - before);
+}
+
+#[test]
+fn a_commit_whose_last_sync_failed_is_there_and_waits_to_be_shown() {
+    let (image, script, _) = prepared(15, 2);
+    let mut there = 0;
+    for n in 1.. {
+        let mut run = Run::new(&image, Fault::Change(n));
+        let result = run.writer.commit(&script[0]);
+        if run.disk.state().changes < n {
+            break;
+        }
+        if result.is_err() {
+            continue;
+        }
+        there += 1;
+        assert!(contents(&run.store).unwrap() == MemoryStore::new(), "it is not shown yet");
+        assert!(
+            run.writer.set_host(b"name", Some(b"x")).is_err(),
+            "pages that are read must not be overwritten"
+        );
+        run.store.show().unwrap();
+        run.durable.apply(&script[0]);
+        assert!(contents(&run.store).unwrap() == run.durable);
+        run.writer.set_host(b"name", Some(b"x")).unwrap();
+        assert!(run.reopened() == models(&script)[1]);
+    }
+    assert!(there > 0);
 }

@@ -99,7 +99,10 @@ fn a_newer_store_is_not_touched() {
     drop(database);
     for path in [path, unclean] {
         let error = refused(&path);
-        assert!(matches!(error, OpenError::Newer { found, known: FORMAT, .. } if found == FORMAT + 1), "{error}");
+        assert!(
+            matches!(error, OpenError::Newer { found, known: FORMAT, .. } if found == FORMAT + 1),
+            "{error}"
+        );
     }
 }
 
