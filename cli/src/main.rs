@@ -20,6 +20,7 @@ mod serve;
 mod socket;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -27,6 +28,10 @@ use arguments::{Arguments, Command};
 use commands::{Answer, Request};
 use failure::Failure;
 use rejoin::Node;
+
+/// How often, and how far apart, a data directory that another command holds is tried again.
+const PATIENCE: usize = 40;
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -44,20 +49,27 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { data, json, request } = arguments;
     let data = data.map_or_else(arguments::default_directory, Ok)?;
     if let Command::Serve(options) = request.command {
-        serve::run(&data, options).await?;
-        return Ok(ExitCode::SUCCESS);
+        // What a short command holds is free again in a moment; what a running node holds is not.
+        for _ in 0..PATIENCE {
+            match serve::run(&data, &options).await {
+                Err(failure) if failure.is_locked() && !socket::answers(&data).await => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome.map(|()| ExitCode::SUCCESS),
+            }
+        }
+        return serve::run(&data, &options).await.map(|()| ExitCode::SUCCESS);
     }
     let request = Request::read(request)?;
     let render = render::of(&request.arguments.command, json);
     let mut show = |value| render.show(&value);
-    // What another short command holds is free again in a moment.
-    for _ in 0..40 {
+    for _ in 0..PATIENCE {
         if let Some(answered) = socket::ask(&data, &request, &mut show).await? {
             return Ok(answered);
         }
         match on_own_node(&data, &request, &mut show).await {
             Err(failure) if failure.is_locked() => {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
         }

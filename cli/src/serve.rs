@@ -1,5 +1,6 @@
 //! The running node.
 
+use std::io::Write;
 use std::path::Path;
 
 use rejoin::{Multiaddr, Node};
@@ -11,14 +12,14 @@ use crate::failure::Failure;
 use crate::socket::Socket;
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(data: &Path, options: Serve) -> Result<(), Failure> {
+pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
     let Serve { listen, peer, no_mdns } = options;
     let mut builder = Node::builder(data).mdns(!no_mdns);
     if !listen.is_empty() {
-        builder = builder.listen(listen);
+        builder = builder.listen(listen.clone());
     }
     for address in peer {
-        builder = builder.peer(address);
+        builder = builder.peer(address.clone());
     }
     if let Some(bytes) = arguments::log_bytes() {
         builder = builder.log_bytes(bytes);
@@ -51,7 +52,9 @@ async fn announce(node: &Node) {
         let now = listening.borrow_and_update().clone();
         for address in now.iter().filter(|address| !told.contains(address)) {
             let address = format!("{address}/p2p/{}", node.id());
-            println!("{}", json!({ "event": "listening", "addr": address }));
+            let line = format!("{}\n", json!({ "event": "listening", "addr": address }));
+            // Whoever started this and reads no further must not end it.
+            let _ = std::io::stdout().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush());
         }
         told = now;
         if listening.changed().await.is_err() {

@@ -53,6 +53,11 @@ fn place(data: &Path) -> PathBuf {
     std::env::temp_dir().join(format!("rejoin-{:016x}.sock", std::hash::Hasher::finish(&hasher)))
 }
 
+/// Whether a node runs on a data directory.
+pub(crate) async fn answers(data: &Path) -> bool {
+    UnixStream::connect(place(data)).await.is_ok()
+}
+
 /// Asks the node that runs on a data directory; `None` when none does.
 pub(crate) async fn ask(
     data: &Path,
