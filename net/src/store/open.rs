@@ -16,7 +16,7 @@ use rejoin_core::store::{StoreError, Table};
 
 use super::error::{OpenError, guard, io_error};
 use super::gate::{Disk, Gate};
-use super::handle::Handle;
+use super::handle::{Handle, Tables};
 use super::{COUNT, FORMAT, HOST, OpenOptions, STORE, definition};
 
 /// How every redb file begins.
@@ -99,6 +99,10 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn count(&self) -> u64 {
         self.count.unwrap_or_default()
+    }
+
+    pub(super) fn tables(&self) -> Result<Tables, StoreError> {
+        self.handle.tables()
     }
 
     /// Lets through what opening has to write. An empty disk becomes an empty store.

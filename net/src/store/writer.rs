@@ -161,8 +161,9 @@ impl Shared {
             drop(self.set(State::Dead(error.clone())));
             return Err(error);
         }
+        // Before anything is written: a handle that fails now must not close its file over pages that are read.
+        let pin = opening.tables()?;
         let handle = opening.finish(&self.place)?;
-        let pin = handle.tables()?;
         let mut current = lock(&self.current);
         current.state = State::Ready(handle);
         current.pin = pin;

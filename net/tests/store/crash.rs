@@ -12,11 +12,9 @@ use rejoin_net::store::{OpenOptions, RedbStore};
 
 use crate::conformance::open;
 use crate::disk::{Event, TestDisk};
-use crate::script::{Random, commits, contents, models};
+use crate::script::{Random, amount, commits, contents, models};
 
 const SECTOR_BYTES: usize = 512;
-/// Images per run of the tests; REJOIN_CRASH_IMAGES asks for more.
-const IMAGES: usize = 2_000;
 
 /// A disk before, and what was done to it.
 struct Record {
@@ -146,8 +144,7 @@ fn explore(record: &Record, models: &[MemoryStore], images: usize) -> (usize, Op
 fn a_power_cut_anywhere_loses_nothing_that_was_reported() {
     let models = models(&commits(36, SEED));
     let record = recorded(&models, false);
-    let asked = std::env::var("REJOIN_CRASH_IMAGES").ok().and_then(|images| images.parse().ok());
-    let images = asked.unwrap_or(IMAGES);
+    let images = amount("REJOIN_CRASH_IMAGES", 2_000);
     let start = Instant::now();
     let (wrong, first) = explore(&record, &models, images);
     println!("{images} images of {} events in {:?}: {wrong} wrong", record.events.len(), start.elapsed());

@@ -11,7 +11,7 @@ use rejoin_core::store::{MemoryStore, Store, Table};
 use rejoin_net::store::{FORMAT, OpenError, OpenOptions, RedbStore, Writer};
 
 use crate::disk::TestDisk;
-use crate::script::{Random, contents};
+use crate::script::{Random, amount, contents};
 
 const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
 
@@ -105,7 +105,7 @@ fn entries(store: &MemoryStore, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     entries
 }
 
-fn flips(options: &OpenOptions, count: usize) -> Vec<End> {
+fn flips(options: &OpenOptions) -> Vec<End> {
     let (bytes, whole) = written();
     assert_eq!(end(&bytes, options, &whole), End::Equal);
     let mut random = Random(32);
@@ -115,7 +115,7 @@ fn flips(options: &OpenOptions, count: usize) -> Vec<End> {
         bytes[bit / 8] ^= 1 << (bit % 8);
         catch_unwind(|| end(&bytes, options, &whole)).unwrap_or_else(|_| panic!("bit {bit} makes it panic"))
     };
-    (0..count).map(flip).collect()
+    (0..amount("REJOIN_BIT_FLIPS", 400)).map(flip).collect()
 }
 
 fn tally(ends: &[End]) -> String {
@@ -126,7 +126,7 @@ fn tally(ends: &[End]) -> String {
 
 #[test]
 fn a_flipped_bit_is_never_read() {
-    let ends = flips(&OpenOptions::default(), 400);
+    let ends = flips(&OpenOptions::default());
     println!("{} flips: {}", ends.len(), tally(&ends));
     assert!(ends.iter().all(|end| matches!(end, End::Refused | End::Equal)));
     assert!(ends.contains(&End::Refused));
@@ -135,7 +135,7 @@ fn a_flipped_bit_is_never_read() {
 /// Why the file is read whole at each opening as long as that is cheap.
 #[test]
 fn a_flipped_bit_is_read_when_checksums_are_not_compared() {
-    let ends = flips(&OpenOptions { verify_bytes: 0, ..OpenOptions::default() }, 400);
+    let ends = flips(&OpenOptions { verify_bytes: 0, ..OpenOptions::default() });
     println!("{} flips without comparing: {}", ends.len(), tally(&ends));
     assert!(ends.iter().any(|end| matches!(end, End::Noticed | End::Silent | End::ReadingFailed)));
 }

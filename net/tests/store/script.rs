@@ -19,6 +19,11 @@ impl Random {
     }
 }
 
+/// How often to try something: as often as the tests do, or as a soak run asks for in the environment.
+pub(crate) fn amount(variable: &str, of_tests: usize) -> usize {
+    std::env::var(variable).ok().and_then(|asked| asked.parse().ok()).unwrap_or(of_tests)
+}
+
 /// Commits over few keys, mostly small, now and then of many pages.
 pub(crate) fn commits(count: usize, seed: u64) -> Vec<Commit> {
     let mut random = Random(seed);
