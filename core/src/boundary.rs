@@ -173,9 +173,9 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// Two histories under one replica id: a store was cloned or went back in time and wrote, or its owner lies.
+    /// Two histories under one replica id: a store was cloned or went back in time and wrote, or somebody lies.
     Fork {
-        /// The id. It is retired.
+        /// The id. Where its own signatures prove it, the id is retired; two contents of one dot are settled without.
         replica: ReplicaId,
     },
     /// This replica writes under a new id from now on, because the old one may have been used by another copy.

@@ -11,6 +11,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 
+use postcard::ser_flavors::Flavor;
 use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -18,16 +19,45 @@ use crate::error::CodecError;
 
 /// Encodes a value of ours. Our own types always encode; a failure is a bug here, so it panics.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("types of this crate encode into memory")
+    // postcard pushes byte by byte: most values fit without growing.
+    let room = Vec::with_capacity(ROOM);
+    postcard::to_extend(value, room).expect("types of this crate encode into memory")
 }
+
+const ROOM: usize = 128;
 
 /// Decodes bytes that somebody else may have written: all of them, canonical, within bounds.
 pub fn decode<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, rest) = postcard::take_from_bytes::<T>(bytes).map_err(|_| CodecError::Malformed)?;
-    if !rest.is_empty() || encode(&value) != bytes {
+    if !rest.is_empty() || !encodes_to(&value, bytes) {
         return Err(CodecError::NotCanonical);
     }
     Ok(value)
+}
+
+/// Whether a value encodes to exactly these bytes, found out without encoding it into memory.
+fn encodes_to<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
+    postcard::serialize_with_flavor(value, Expected(bytes)) == Ok(true)
+}
+
+/// Takes bytes as long as they are those that are left.
+struct Expected<'a>(&'a [u8]);
+
+impl Flavor for Expected<'_> {
+    type Output = bool;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.0.is_empty())
+    }
 }
 
 /// A vector of at most `MAX` items. The bound is checked on the claimed length, before allocating.

@@ -93,7 +93,7 @@ impl<S: Store> Engine<S> {
             self.space.stats.gossip_duplicates += 1;
             return Verdict::Ignore;
         }
-        self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
         Verdict::Relay
     }
 
@@ -122,9 +122,10 @@ impl<S: Store> Engine<S> {
                 self.retry_early();
             }
             Applied::Invalid => return Ok(Verdict::Reject),
-            Applied::Fork(replica) => {
+            Applied::Fork { replica, .. } => {
+                // The run was verified above.
                 self.space.mark_forked(replica)?;
-                self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+                self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
             }
             Applied::Missing if self.early.bytes + bytes <= self.config.early_bytes => {
                 self.space.stats.early_kept += 1;
@@ -167,7 +168,7 @@ impl<S: Store> Engine<S> {
                         self.early.runs.insert(key, run);
                     }
                     Ok(Applied::Invalid) => {}
-                    Ok(Applied::Fork(replica)) => {
+                    Ok(Applied::Fork { replica, .. }) => {
                         if let Err(error) = self.space.mark_forked(replica) {
                             return self.fail(error);
                         }

@@ -4,6 +4,8 @@
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
 mod gossip;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -124,7 +126,8 @@ impl<S: Store> Engine<S> {
 
     /// When to `Tick`, in milliseconds of the monotonic clock; `None` while nothing is due.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let hello = self.sessions.values().filter_map(Session::due).min();
+        // While a commit is on its way a hello waits for it.
+        let hello = self.sessions.values().filter(|_| self.space.is_idle()).filter_map(Session::due).min();
         let take = self.take.as_ref().map(|take| take.deadline);
         hello.into_iter().chain(take).min().filter(|_| self.failed.is_none())
     }
@@ -231,9 +234,9 @@ impl<S: Store> Engine<S> {
         id: SessionId,
         run: impl FnOnce(&mut Session, &mut Context<'_, S>) -> Result<(), End>,
     ) {
-        let Some(mut session) = self.sessions.remove(&id) else { return };
-        let push = self.pushes_on_streams(self.sessions.len() + 1);
-        let mut hello_all = false;
+        let push = self.pushes_on_streams(self.sessions.len());
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let mut hello_others = None;
         let mut context = Context {
             id,
             now: self.now,
@@ -242,26 +245,22 @@ impl<S: Store> Engine<S> {
             out: &mut self.out,
             take: &mut self.take,
             push,
-            hello_all: &mut hello_all,
+            hello_others: &mut hello_others,
             sent: false,
         };
-        let result = run(&mut session, &mut context);
+        let result = run(session, &mut context);
         session.on_run(context.sent);
         match result {
-            Ok(()) => {
-                self.sessions.insert(id, session);
-            }
+            Ok(()) => {}
             Err(End::Peer(reason)) => {
                 self.out.push_back(Output::Disconnect { session: id, reason });
                 self.forget(id);
             }
-            Err(End::Store(error)) => {
-                self.sessions.insert(id, session);
-                self.fail(error);
-            }
+            Err(End::Store(error)) => self.fail(error),
         }
-        if hello_all {
-            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+        if let Some(after) = hello_others {
+            let others = self.sessions.iter_mut().filter(|(other, _)| **other != id);
+            others.for_each(|(_, session)| session.hello_soon(self.now, after));
         }
     }
 
@@ -279,7 +278,7 @@ impl<S: Store> Engine<S> {
             self.take = None;
             self.space.stats.bulk_aborted += 1;
             // Others may have offered while this one was under way.
-            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now));
+            self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
         }
     }
 

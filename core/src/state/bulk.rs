@@ -10,7 +10,7 @@ use core::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::Now;
+use crate::boundary::{Event, Now};
 use crate::clock::{Frontier, VersionVector};
 use crate::codec;
 use crate::error::CodecError;
@@ -31,19 +31,18 @@ pub(crate) struct BulkHead {
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
     pub(crate) signature: Signature,
-    pub(crate) forked: bool,
 }
 
 impl BulkHead {
     pub(crate) fn of(replica: ReplicaId, head: &Head) -> Self {
-        let Head { seq, chain, device, nonce, signature, forked, .. } = *head;
-        Self { replica, seq, chain, device, nonce, signature, forked }
+        let Head { seq, chain, device, nonce, signature, .. } = *head;
+        Self { replica, seq, chain, device, nonce, signature }
     }
 
     /// As a head of this store: nothing of it is in the log.
     pub(crate) fn to_head(&self) -> Head {
-        let Self { seq, chain, device, nonce, signature, forked, .. } = *self;
-        Head { seq, chain, device, nonce, signature, floor: seq, forked }
+        let Self { seq, chain, device, nonce, signature, .. } = *self;
+        Head { seq, chain, device, nonce, signature, floor: seq, forked: false }
     }
 }
 
@@ -57,7 +56,7 @@ pub(crate) struct Incoming {
     pub(crate) frontier: Frontier,
     /// What is live there under V.
     pub(crate) live: DotRuns,
-    /// Live entries of forked replicas that both sides know, in full: contents may differ under one dot.
+    /// Live entries that are known here and say something else: one dot has two contents.
     pub(crate) contested: Vec<(RowKey, Entry)>,
     /// What the peer applied after V.
     pub(crate) tail: VecDeque<Received>,
@@ -87,16 +86,10 @@ impl<S: Store> Space<S> {
         value.map(|value| decode_staged(dot, &value)).transpose()
     }
 
-    /// The entries of a delta are known now: what is staged of them has come another way.
-    pub(super) fn unstage_known(&mut self, dots: impl Iterator<Item = Dot>) -> Result<(), StoreError> {
-        if self.stage_used {
-            for dot in dots {
-                if self.overlay.get(Table::Stage, &dot.to_bytes())?.is_some() {
-                    self.unstage(&dot);
-                }
-            }
-        }
-        Ok(())
+    /// Whether the same dot is live here with another content.
+    pub(crate) fn holds_other(&self, entry: &Entry) -> Result<bool, StoreError> {
+        let held = self.overlay.get(Table::Dots, &entry.dot.to_bytes())?;
+        held.map_or(Ok(false), |held| Ok(overlay::decode_dot(&entry.dot.to_bytes(), &held)?.1 != entry.hash))
     }
 
     /// Drops a staged entry.
@@ -113,8 +106,10 @@ impl<S: Store> Space<S> {
             return Ok(false);
         };
         // The peer thought that more was known here than is, and sent nothing that vouches for it.
-        let vouched =
-            |(id, seq)| self.heads.seq(&id) >= seq || incoming.heads.iter().any(|head| head.replica == id);
+        let vouched = |(id, seq)| {
+            self.heads.seq(&id) >= seq
+                || incoming.heads.iter().any(|head| head.replica == id && head.seq >= seq)
+        };
         if !incoming.vv.iter().all(vouched) {
             return Ok(false);
         }
@@ -141,15 +136,15 @@ impl<S: Store> Space<S> {
         for head in &incoming.heads {
             self.join_head(head)?;
         }
-        // (f).
-        if planted.keeps(Rule::FDropStaged) {
-            self.drop_known_from_stage()?;
-        }
         // (g).
         if planted.keeps(Rule::GTail)
             && let Applied::Done(count) = self.carry_out(now, &mut incoming.tail, tail)?
         {
             self.stats.tail_deltas += count;
+        }
+        // (f): after the tail, which may have brought some of it.
+        if planted.keeps(Rule::FDropStaged) {
+            self.tidy_stage()?;
         }
         self.stats.bulk_committed += 1;
         Ok(true)
@@ -185,13 +180,15 @@ impl<S: Store> Space<S> {
         if !self.planted.keeps(Rule::DVector) {
             return Ok(());
         }
-        let floor = self.heads.get(&theirs.replica).map_or(0, |head| head.floor);
-        let mine = self.heads.get(&theirs.replica).map(|head| (head.seq, head.chain, head.forked));
-        let forked = theirs.forked || mine.is_some_and(|mine| mine.2);
+        if self.contradicts(&theirs.replica, theirs.seq, &theirs.chain)? {
+            self.mark_forked(theirs.replica)?;
+        }
+        let mine = self.heads.get(&theirs.replica).cloned();
+        let (floor, forked) = mine.as_ref().map_or((0, false), |mine| (mine.floor, mine.forked));
         // Under one id the longer history names the state, the larger chain among equals: it depends on the set alone.
-        if mine.is_none_or(|(seq, chain, _)| (theirs.seq, theirs.chain) > (seq, chain)) {
+        if mine.as_ref().is_none_or(|mine| (theirs.seq, theirs.chain) > (mine.seq, mine.chain)) {
             let mut head = theirs.to_head();
-            let advanced = mine.is_none_or(|mine| theirs.seq > mine.0);
+            let advanced = mine.is_none_or(|mine| theirs.seq > mine.seq);
             self.retire_if_own(theirs.replica)?;
             if (!advanced || !self.planted.keeps(Rule::EFloors)) && !forked {
                 head.floor = floor;
@@ -199,21 +196,12 @@ impl<S: Store> Space<S> {
             head.forked = forked;
             self.heads.0.insert(theirs.replica, head);
             self.touch_head(theirs.replica);
-        } else if forked && let Some(head) = self.heads.0.get_mut(&theirs.replica) {
-            head.forked = true;
-            head.floor = head.seq;
-            self.touch_head(theirs.replica);
         }
-        match mine {
-            Some((seq, chain, _)) if seq == theirs.seq && chain != theirs.chain => {
-                self.mark_forked(theirs.replica)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Rule F1 for forked dots that both sides hold: the entry with the larger content hash stays, on both sides; the
-    /// other one is kept apart.
+    /// Rule F1 for dots that both sides hold with different contents: the entry with the larger content hash stays, on
+    /// both sides; the other one is kept apart. Nothing here is signed, so the id is not retired for it.
     fn settle_contested(
         &mut self,
         theirs: &Snapshot,
@@ -225,7 +213,9 @@ impl<S: Store> Space<S> {
             if mine.hash == entry.hash {
                 continue;
             }
-            self.mark_forked(entry.dot.replica)?;
+            if self.heads.get(&entry.dot.replica).is_some_and(|head| !head.forked) {
+                self.events.push(Event::Fork { replica: entry.dot.replica });
+            }
             let (loser_key, loser) = if mine.hash < entry.hash {
                 (mine_key.clone(), mine.clone())
             } else {
@@ -265,11 +255,13 @@ impl<S: Store> Space<S> {
         Ok(())
     }
 
-    fn drop_known_from_stage(&mut self) -> Result<(), StoreError> {
-        for dot in self.staged()? {
-            if self.heads.contains(&dot) {
-                self.unstage(&dot);
-            }
+    /// Drops what is staged of dots that are known by now: they came another way, or with a bulk.
+    pub(crate) fn tidy_stage(&mut self) -> Result<(), StoreError> {
+        if self.stage_used {
+            let (known, wanted): (Vec<Dot>, Vec<Dot>) =
+                self.staged()?.into_iter().partition(|dot| self.heads.contains(dot));
+            known.iter().for_each(|dot| self.unstage(dot));
+            self.stage_used = !wanted.is_empty();
         }
         Ok(())
     }

@@ -92,6 +92,15 @@ impl<S: Store> Space<S> {
         !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed
     }
 
+    /// The generation in which all that is in memory now will be durable.
+    pub(crate) fn settles_at(&self) -> u64 {
+        match &self.in_flight {
+            _ if self.pending.is_some() || !self.is_clean() => self.overlay.gathering(),
+            Some(in_flight) => in_flight.id,
+            None => self.durable.generation,
+        }
+    }
+
     /// Whether no commit is on its way.
     pub(crate) const fn is_idle(&self) -> bool {
         self.in_flight.is_none()
@@ -139,6 +148,7 @@ impl<S: Store> Space<S> {
         self.changed_heads.clear();
         self.touched.clear();
         self.overlay.clear();
+        self.stage_used = true;
         let lost_own = self.replica().filter(|own| self.heads.seq(own) > self.durable.heads.seq(own));
         self.heads = self.durable.heads.clone();
         self.frontier = self.durable.frontier.clone();

@@ -21,8 +21,8 @@ use thiserror::Error;
 use crate::boundary::{Config, Event, Stats};
 use crate::clock::{Frontier, HybridClock, Timestamp};
 use crate::codec;
-use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
-use crate::identity::Identity;
+use crate::id::{Chain, Dot, Nonce, ReplicaId, Signature, SpaceId, cut, domain, hash};
+use crate::identity::{Identity, signed_head};
 use crate::planted::{Planted, Rule};
 use crate::row::RowKey;
 use crate::store::{Store, StoreError, Table};
@@ -103,7 +103,7 @@ pub(crate) struct Space<S> {
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
-    /// The stage may hold something; while it does not, deltas need not be looked up in it.
+    /// The stage may hold something.
     stage_used: bool,
     in_flight: Option<InFlight>,
 }
@@ -180,7 +180,34 @@ impl<S: Store> Space<S> {
         if own { self.retire() } else { Ok(()) }
     }
 
-    /// Two histories under one id: exchange it by bulk only from now on, and never write under it again.
+    /// Whether the author of a replica has signed a head of it. What is not known here has no author yet.
+    pub(crate) fn is_signed(
+        &self,
+        replica: &ReplicaId,
+        seq: u64,
+        chain: &Chain,
+        signature: &Signature,
+    ) -> bool {
+        let message = signed_head(&self.id, replica, seq, chain);
+        self.heads.get(replica).is_some_and(|head| self.identity.verify(&head.device, &message, signature))
+    }
+
+    /// Whether a head of a replica is none that the history known here ever had, as far as memory and log can tell.
+    pub(crate) fn contradicts(
+        &mut self,
+        replica: &ReplicaId,
+        seq: u64,
+        chain: &Chain,
+    ) -> Result<bool, StoreError> {
+        // Sealing may push own deltas out of the log, so it comes first.
+        self.seal()?;
+        let within = self.heads.get(replica).is_some_and(|head| head.floor <= seq && seq <= head.seq);
+        // Above its floor the log knows every head that this replica ever had.
+        Ok(within && self.chain_at(Dot::new(*replica, seq))? != Some(*chain))
+    }
+
+    /// Two histories under one id: exchange it by bulk only from now on, and never write under it again. Only for what
+    /// both were signed with the author's key: the word of a peer is not enough to take an id from its owner.
     pub(crate) fn mark_forked(&mut self, replica: ReplicaId) -> Result<(), StoreError> {
         if self.replica() == Some(replica) {
             self.retire()?;

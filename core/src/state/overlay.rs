@@ -50,6 +50,11 @@ impl<S: Store> Overlay<S> {
         self.store
     }
 
+    /// The number of the commit that is being gathered.
+    pub(crate) const fn gathering(&self) -> u64 {
+        self.next
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }

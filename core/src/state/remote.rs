@@ -42,7 +42,11 @@ pub(crate) enum Applied {
     /// Something before the first of them is not known here; nothing was applied.
     Missing,
     /// They continue another history of this replica than the one known here; nothing was applied.
-    Fork(ReplicaId),
+    Fork {
+        replica: ReplicaId,
+        /// The author's own signature says so, not only whoever sent them.
+        proven: bool,
+    },
     /// A signature does not hold; nothing was applied.
     Invalid,
 }
@@ -98,7 +102,11 @@ impl<S: Store> Space<S> {
         for received in queue.range(..ready) {
             plan.push(match self.fit(received, &ahead, replay) {
                 Fit::Known => Step::Pass,
-                Fit::Fork => return Err(Applied::Fork(received.delta.replica)),
+                Fit::Fork => {
+                    let replica = received.delta.replica;
+                    let last = queue.range(..ready).rfind(|other| other.delta.replica == replica);
+                    return Err(Applied::Fork { replica, proven: last.is_some_and(|last| self.signs(last)) });
+                }
                 Fit::Missing if self.planted.keeps(Rule::H5NoSkips) => return Err(Applied::Missing),
                 Fit::Missing => Step::Skip,
                 Fit::Next => {
@@ -158,12 +166,15 @@ impl<S: Store> Space<S> {
             }
             checked.push(replica);
             // Nothing beyond what is known here needs vouching for.
-            if received.delta.last_seq() <= self.heads.seq(&replica) {
-                return true;
-            }
-            let head = signed_head(&self.id, &replica, received.delta.last_seq(), &received.chain);
-            received.signature.is_some_and(|sig| self.identity.verify(&received.device, &head, &sig))
+            received.delta.last_seq() <= self.heads.seq(&replica) || self.signs(received)
         })
+    }
+
+    /// Whether its author has signed a delta, and with it all before it.
+    fn signs(&self, received: &Received) -> bool {
+        let Received { delta, chain, signature, device, .. } = received;
+        let head = signed_head(&self.id, &delta.replica, delta.last_seq(), chain);
+        signature.is_some_and(|signature| self.identity.verify(device, &head, &signature))
     }
 
     fn fit(&self, received: &Received, ahead: &Ahead, replay: bool) -> Fit {
@@ -202,7 +213,6 @@ impl<S: Store> Space<S> {
         let replica = delta.replica;
         self.retire_if_own(replica)?;
         self.with_rows(|held| merge::apply(held, &delta))?;
-        self.unstage_known(delta.entries().map(|(_, entry)| entry.dot))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         if self.clock.observe(delta.timestamp(), now.wall_ms) {

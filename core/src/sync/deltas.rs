@@ -3,6 +3,7 @@
 //! A frame names each replica once and numbers it. Unpacking links every delta to the chain of its author as it is known
 //! here, so a run that continues another history is noticed at once.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -12,7 +13,7 @@ use crate::id::{Chain, Dot, ReplicaId, SpaceId, cut};
 use crate::limits::{FRAME_DELTAS, FRAME_REPLICAS};
 use crate::row::{Delta, Deps, DotRuns};
 use crate::state::{Head, Heads, LogRecord, Received};
-use crate::sync::message::{Deltas, Intro, Previous, Run, WireDelta, WireDeps};
+use crate::sync::message::{Deltas, Intro, Previous, Run, WireDelta, WireDeps, YouWere};
 
 /// Numbers replicas in the order in which a frame names them.
 #[derive(Default)]
@@ -105,8 +106,8 @@ pub(crate) enum Unlinked {
     Nonsense,
     /// Something before one of them is not known here.
     Gap,
-    /// One of them continues another history.
-    Fork(ReplicaId),
+    /// One of them continues another history: up to this head of it, if the frame says enough to tell.
+    Fork(Option<Box<YouWere>>),
 }
 
 impl From<Nonsense> for Unlinked {
@@ -144,7 +145,7 @@ impl Linker<'_> {
             next.push((run.first_seq, self.intro(&replica, run.intro)?));
             let (seq, chain) = self.known(&replica);
             if run.first_seq == seq + 1 && !run.previous.matches(&chain) {
-                return Err(Unlinked::Fork(replica));
+                return Err(Unlinked::Fork(self.other_head(frame, run)));
             }
         }
         let last_of_run: BTreeMap<u32, usize> =
@@ -162,7 +163,8 @@ impl Linker<'_> {
             }
             if delta.first_seq != known + 1 {
                 // Half of it known: another history. All of it beyond: something is missing.
-                return Err(if delta.first_seq <= known { Unlinked::Fork(replica) } else { Unlinked::Gap });
+                let fork = delta.first_seq <= known;
+                return Err(if fork { Unlinked::Fork(self.other_head(frame, run)) } else { Unlinked::Gap });
             }
             let bytes = delta.encode();
             let chain = delta.chain(self.space, &previous, &bytes);
@@ -173,6 +175,25 @@ impl Linker<'_> {
             received.push(Received { delta, bytes, previous, chain, signature, device, nonce });
         }
         Ok(received)
+    }
+
+    /// The head at the end of a run whose whole chain is told and leaves the signed history known here. Whether it is
+    /// signed is for the caller to find out; then it proves that there are two.
+    fn other_head(&self, frame: &Deltas, run: &Run) -> Option<Box<YouWere>> {
+        let replica = *frame.ids.get(run.id as usize)?;
+        let head = self.heads.get(&replica)?;
+        let Previous::Whole(mut chain) = run.previous else { return None };
+        let mut seq = run.first_seq - 1;
+        let mut leaves = seq == head.seq && chain != head.chain;
+        for wire in frame.deltas.iter().filter(|wire| frame.runs.get(wire.run as usize) == Some(run)) {
+            let delta = rebuild(frame, run, seq + 1, wire).ok()?;
+            leaves |= delta.first_seq <= head.seq && head.seq < delta.last_seq();
+            chain = delta.chain(self.space, &chain, &delta.encode());
+            seq = delta.last_seq();
+            leaves |= seq == head.seq && chain != head.chain;
+        }
+        let signature = run.signature?;
+        leaves.then(|| Box::new(YouWere { replica, seq, chain, signature }))
     }
 
     fn known(&self, replica: &ReplicaId) -> (u64, Chain) {

@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
 use crate::codec::{self, BoundedVec};
-use crate::id::{Dot, ReplicaId, SpaceId, cut};
-use crate::identity::signed_head;
+use crate::id::{ReplicaId, SpaceId, cut};
 use crate::limits::{FRAME_REPLICAS, HELLO_REPLICAS};
 use crate::planted::Rule;
 use crate::store::Store;
@@ -47,7 +46,9 @@ impl Session {
         };
         cx.send(&Message::Hello(hello));
         self.announced = Some(cx.space.durable.generation);
-        self.hello_at = None;
+        if cx.space.durable.generation >= self.hello_after {
+            self.hello_at = None;
+        }
         Ok(())
     }
 
@@ -80,12 +81,13 @@ impl Session {
         }
         self.proofs_left = PROOFS;
         self.contested.clear();
+        self.told.clear();
         let entries = match &hello.vector {
             HelloVector::Whole(entries) => entries.to_vec(),
             HelloVector::Wide(own) => own.iter().copied().collect(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
-        self.learn(cx, key, &entries)?;
+        self.learn(cx, key, &entries);
         if !hello.reply {
             self.say_hello(cx, true)?;
         }
@@ -121,7 +123,7 @@ impl Session {
         vector: &Vector,
     ) -> Result<(), End> {
         let key = self.key.ok_or(MISBEHAVED)?;
-        self.learn(cx, key, &vector.entries)?;
+        self.learn(cx, key, &vector.entries);
         if vector.last {
             self.peer_known = true;
             self.begin_sending(cx)?;
@@ -129,34 +131,35 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of what the peer has. Entries of replicas that are not known here say nothing that helps it.
-    fn learn<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        key: Key,
-        entries: &[VectorEntry],
-    ) -> Result<(), End> {
-        let mut forked = Vec::new();
+    /// Takes note of what the peer has. Entries of replicas that are not known here say nothing that helps it. That a
+    /// history differs is only heard, not proven: it says what to compare, and nobody loses an id for it.
+    fn learn<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, entries: &[VectorEntry]) {
+        let mut unaware = Vec::new();
         for (replica, head) in cx.space.durable.heads.iter() {
             let tag: Tag = key.replica(replica);
             let Some(entry) = entries.iter().find(|entry| entry.replica == tag) else { continue };
             self.peer.observe(*replica, entry.seq().min(head.seq));
-            let differs = entry.seq() == head.seq && entry.chain != cut::<8>(&head.chain.0);
+            self.told.insert(*replica, (entry.seq(), entry.chain));
+            let same_seq = entry.seq() == head.seq;
+            let differs = same_seq && entry.chain != cut::<8>(&head.chain.0);
             if !differs && !entry.forked() && !head.forked {
                 self.held.observe(*replica, entry.seq().min(head.seq));
             }
-            if differs {
-                self.contested.push(*replica);
+            if same_seq && !differs {
+                self.misfits.remove(replica);
             }
-            // Only signed evidence makes this replica give up its own id: see `on_you_were`.
-            if (differs || entry.forked()) && cx.space.replica() != Some(*replica) {
-                forked.push(*replica);
+            // What a peer that knows of a fork lacks it takes only by bulk.
+            let by_bulk = entry.seq() < head.seq && (entry.forked() || self.misfits.contains(replica));
+            if differs || by_bulk {
+                self.contested.insert(*replica);
+            }
+            if head.forked && !entry.forked() && (differs || !same_seq) {
+                unaware.push((*replica, head.seq, head.chain, head.signature));
             }
         }
-        for replica in forked {
-            cx.space.mark_forked(replica)?;
+        for (replica, seq, chain, signature) in unaware {
+            cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
         }
-        Ok(())
     }
 
     /// Tells a replica that went back in time how far it once was.
@@ -176,27 +179,20 @@ impl Session {
         cx: &mut Context<'_, S>,
         you: &YouWere,
     ) -> Result<(), End> {
-        if cx.space.replica() != Some(you.replica) || !cx.space.planted.keeps(Rule::H6NewIncarnation) {
+        let YouWere { replica, seq, chain, signature } = you;
+        let own = cx.space.replica() == Some(*replica);
+        if cx.space.heads.get(replica).is_none() || (own && !cx.space.planted.keeps(Rule::H6NewIncarnation)) {
             return Ok(());
         }
-        let message = signed_head(&cx.space.id, &you.replica, you.seq, &you.chain);
-        let device = cx.space.identity.device();
-        if !cx.space.identity.verify(&device, &message, &you.signature) {
+        if !cx.space.is_signed(replica, *seq, chain, signature) {
             return Err(MISBEHAVED);
         }
         // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
         // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
-        if you.seq > cx.space.heads.seq(&you.replica) {
+        if own && *seq > cx.space.heads.seq(replica) {
             cx.space.retire()?;
-            return Ok(());
-        }
-        // Above its floor the log knows every head that this replica ever had.
-        let other = match cx.space.chain_at(Dot::new(you.replica, you.seq))? {
-            Some(chain) => chain != you.chain,
-            None => cx.space.heads.get(&you.replica).is_some_and(|head| head.floor <= you.seq),
-        };
-        if other {
-            cx.space.mark_forked(you.replica)?;
+        } else if cx.space.contradicts(replica, *seq, chain)? {
+            cx.space.mark_forked(*replica)?;
         }
         Ok(())
     }
@@ -248,13 +244,19 @@ impl Session {
         if mine.vector != claim.vector || mine.root == claim.root || !cx.space.is_settled() {
             return Ok(());
         }
-        if self.deep_tries >= PROOFS {
-            cx.space.events.push(Event::Diverged { session: cx.id });
-            return Ok(());
+        // Each comparison that mends something changes a side, and only so much can differ: those count from anew.
+        let generation = cx.space.durable.generation;
+        let tries = match self.deep {
+            Some((at, about, tries)) if (at, about) == (generation, claim) => tries,
+            _ => 0,
+        };
+        if tries < PROOFS && cx.take.is_none() {
+            self.deep = Some((generation, claim, tries + 1));
+            return self.ask_bulk(cx, true);
         }
-        if cx.take.is_none() {
-            self.deep_tries += 1;
-            self.ask_bulk(cx, true)?;
+        if tries == PROOFS {
+            self.deep = Some((generation, claim, tries + 1));
+            cx.space.events.push(Event::Diverged { session: cx.id });
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::id::ReplicaId;
 use crate::state::LogRecord;
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Packer, short};
-use crate::sync::message::{Deltas, Intro, Message};
+use crate::sync::message::{Deltas, Intro, Message, Previous};
 use crate::sync::session::{Context, End, Session};
 
 impl Session {
@@ -48,7 +48,8 @@ impl Session {
         }
         self.serve_on(cx)?;
         self.send_log(cx)?;
-        if self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
+        let told = cx.space.is_idle() && cx.space.durable.generation >= self.hello_after;
+        if told && self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
             self.say_hello(cx, false)?;
         }
         self.prove(cx)?;
@@ -100,7 +101,8 @@ impl Session {
                     next = record.arrival;
                     return ControlFlow::Break(());
                 }
-                pack(cx, &mut packer, &record, &self.peer);
+                let previous = self.previous(&record);
+                pack(cx, &mut packer, &record, &self.peer, previous);
                 self.peer.observe(record.delta.replica, record.delta.last_seq());
                 ends.insert(record.delta.replica, record.delta.last_seq());
             }
@@ -108,6 +110,19 @@ impl Session {
         })?;
         self.cursor = next;
         Ok(((!packer.is_empty()).then(|| packer.finish()), ends))
+    }
+
+    /// The chain before a record: cut, unless the peer has another history and needs all of it to see that proven.
+    fn previous(&mut self, record: &LogRecord) -> Previous {
+        let short = short(&record.previous);
+        let replica = record.delta.replica;
+        let first = self.told.get(&replica).filter(|(seq, _)| *seq > 0 && *seq == self.peer.seq(&replica));
+        if first.is_none_or(|(seq, tag)| record.delta.first_seq == seq + 1 && short == Previous::Short(*tag))
+        {
+            return short;
+        }
+        self.misfits.insert(replica);
+        Previous::Whole(record.previous)
     }
 
     /// Names the state when all was sent and all that arrived is settled; agrees when both named the same.
@@ -139,11 +154,12 @@ pub(super) fn pack<S: Store>(
     packer: &mut Packer,
     record: &LogRecord,
     peer: &crate::clock::VersionVector,
+    previous: Previous,
 ) {
     let replica = record.delta.replica;
     let intro = (peer.seq(&replica) == 0)
         .then(|| cx.space.durable.heads.get(&replica))
         .flatten()
         .map(|head| Intro { device: head.device, nonce: head.nonce });
-    packer.push(record, short(&record.previous), intro);
+    packer.push(record, previous, intro);
 }

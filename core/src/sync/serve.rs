@@ -4,6 +4,7 @@
 //! the log tail since V explains whatever died on the way. If the log no longer reaches back to V when the end comes, the
 //! bulk is void and the peer keeps its stage.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -15,7 +16,7 @@ use crate::planted::Rule;
 use crate::row::{DotRuns, RowKey, Runs};
 use crate::state::{BulkHead, decode_dot};
 use crate::store::{Store, StoreError, Table};
-use crate::sync::deltas::Packer;
+use crate::sync::deltas::{Packer, short};
 use crate::sync::live::pack;
 use crate::sync::message::{BulkAsk, BulkChunk, BulkEntry, BulkHeads, Message};
 use crate::sync::session::{Context, End, Session};
@@ -32,6 +33,8 @@ pub(super) struct Serving {
     peer: VersionVector,
     staged: DotRuns,
     deep: bool,
+    /// Replicas with two histories: contents may differ under one dot, so they are sent whatever the peer has seen.
+    contested: BTreeSet<ReplicaId>,
     /// Index into `heads`, and the seq up to which that replica was told.
     at: usize,
     told: u64,
@@ -39,10 +42,12 @@ pub(super) struct Serving {
 
 impl Session {
     pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
-        let heads = cx.space.durable.heads.iter();
+        let heads = &cx.space.durable.heads;
+        let forked = heads.iter().filter(|(_, head)| head.forked).map(|(replica, _)| *replica);
         self.serving = Some(Serving {
             round: ask.round,
-            heads: heads.map(|(replica, head)| BulkHead::of(*replica, head)).collect(),
+            contested: forked.chain(self.contested.iter().copied()).collect(),
+            heads: heads.iter().map(|(replica, head)| BulkHead::of(*replica, head)).collect(),
             frontier: cx.space.durable.frontier.clone(),
             log_next: cx.space.durable.log.next,
             peer: self.peer.clone(),
@@ -96,7 +101,7 @@ impl Session {
                         stopped = record.arrival;
                         return ControlFlow::Break(());
                     }
-                    pack(cx, &mut packer, &record, &has);
+                    pack(cx, &mut packer, &record, &has, short(&record.previous));
                     has.observe(record.delta.replica, record.delta.last_seq());
                 }
                 ControlFlow::Continue(())
@@ -118,8 +123,7 @@ impl Serving {
     fn next_chunk<S: Store>(&mut self, cx: &Context<'_, S>) -> Result<Option<BulkChunk>, StoreError> {
         let Some(head) = self.heads.get(self.at) else { return Ok(None) };
         let (replica, seq) = (head.replica, head.seq);
-        // Contents of a forked replica may differ under one dot, so they are sent whatever the peer has seen.
-        let all = self.deep || head.forked;
+        let all = self.deep || self.contested.contains(&replica);
         let mut chunk = Draft { upto: seq, ..Draft::default() };
         let from = Dot::new(replica, self.told + 1);
         let mut failed = None;
@@ -182,7 +186,9 @@ impl Serving {
     }
 
     fn heads_message(&self) -> Option<BulkHeads> {
-        let knows = |head: &&BulkHead| self.peer.seq(&head.replica) >= head.seq && !head.forked && !self.deep;
+        let knows = |head: &&BulkHead| {
+            self.peer.seq(&head.replica) >= head.seq && !self.contested.contains(&head.replica) && !self.deep
+        };
         let known = self.heads.iter().filter(knows).map(|head| Dot::new(head.replica, head.seq)).collect();
         let heads = self.heads.iter().filter(|head| !knows(head)).cloned().collect();
         Some(BulkHeads {

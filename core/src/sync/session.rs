@@ -1,7 +1,6 @@
 //! One session: what is known of the peer, what is on its way in either direction, and the dispatch of messages.
 
-use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId, Traffic};
 use crate::clock::VersionVector;
@@ -11,7 +10,7 @@ use crate::limits::{FRAME_BYTES, SESSION_BUFFER_BYTES};
 use crate::state::{Applied, Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Linker, Tails, Unlinked};
-use crate::sync::message::{Ack, Claim, Deltas, Key, Message};
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag, YouWere};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
@@ -36,8 +35,8 @@ pub(crate) struct Context<'a, S> {
     pub(crate) take: &'a mut Option<Take>,
     /// Whether committed deltas go out on streams as they come.
     pub(crate) push: bool,
-    /// Set when every session should say hello again.
-    pub(crate) hello_all: &'a mut bool,
+    /// Set when every other session should say hello again: once this generation is durable.
+    pub(crate) hello_others: &'a mut Option<u64>,
     /// Something other than an acknowledgement was sent.
     pub(crate) sent: bool,
 }
@@ -79,17 +78,24 @@ pub(crate) struct Session {
     pub(super) peer: VersionVector,
     /// Whether `peer` is known: hello and vector have arrived.
     pub(super) peer_known: bool,
-    /// Replicas at equal seq and different chains, seen in the peer's hello.
-    pub(super) contested: Vec<ReplicaId>,
+    /// Replicas that have another history at the peer, by its last hello: only all of their contents settle that.
+    pub(super) contested: BTreeSet<ReplicaId>,
+    /// The heads in the peer's last hello, cut.
+    pub(super) told: BTreeMap<ReplicaId, (u64, Tag)>,
+    /// Replicas whose log did not fit onto that: what the peer lacks of them takes a bulk.
+    pub(super) misfits: BTreeSet<ReplicaId>,
     /// The peer's newest claim.
     pub(super) claim: Option<Claim>,
     /// The durable generation that this side has named last, and the one at which both agreed.
     pub(super) announced: Option<u64>,
     pub(super) agreed: Option<u64>,
     pub(super) proofs_left: u8,
-    pub(super) deep_tries: u8,
+    /// What was durable here, what the peer claimed, and how often comparing all contents did not change either.
+    pub(super) deep: Option<(u64, Claim, u8)>,
     /// When to say hello again.
     pub(super) hello_at: Option<u64>,
+    /// And not before this generation is durable: an older one would bring an offer of what is in memory already.
+    pub(super) hello_after: u64,
     /// The next hello says that something was dropped.
     pub(super) dropped: bool,
     /// When such a hello was due last.
@@ -130,13 +136,16 @@ impl Session {
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,
-            contested: Vec::new(),
+            contested: BTreeSet::new(),
+            told: BTreeMap::new(),
+            misfits: BTreeSet::new(),
             claim: None,
             announced: None,
             agreed: None,
             proofs_left: 0,
-            deep_tries: 0,
+            deep: None,
             hello_at: None,
+            hello_after: 0,
             dropped: false,
             drop_told: None,
             cursor: 0,
@@ -241,8 +250,14 @@ impl Session {
                 self.drop_queue(cx.now);
                 Ok(())
             }
-            Err(Unlinked::Fork(replica)) => {
-                cx.space.mark_forked(replica)?;
+            Err(Unlinked::Fork(other)) => {
+                if let Some(other) = other {
+                    let YouWere { replica, seq, chain, signature } = *other;
+                    if !cx.space.is_signed(&replica, seq, &chain, &signature) {
+                        return Err(MISBEHAVED);
+                    }
+                    cx.space.mark_forked(replica)?;
+                }
                 self.drop_queue(cx.now);
                 Ok(())
             }
@@ -260,8 +275,10 @@ impl Session {
             }
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.drop_queue(cx.now),
-            Applied::Fork(replica) => {
-                cx.space.mark_forked(replica)?;
+            Applied::Fork { replica, proven } => {
+                if proven {
+                    cx.space.mark_forked(replica)?;
+                }
                 self.drop_queue(cx.now);
             }
         }
@@ -273,6 +290,11 @@ impl Session {
         self.queue.clear();
         self.queue_bytes = 0;
         self.tails.clear();
+        self.say_dropped(now);
+    }
+
+    /// Says hello to tell that something was dropped.
+    pub(super) fn say_dropped(&mut self, now: Now) {
         self.dropped = true;
         // At once the first time; then at most every so often, or two sides could keep each other busy over one delta.
         let at = self.drop_told.map_or(now.mono_ms, |told| now.mono_ms.max(told + DROP_PAUSE_MS));
@@ -364,11 +386,13 @@ impl Session {
         self.drop_queue(now);
         self.settled = self.received;
         self.committing = self.acked.durable;
+        self.hello_after = 0;
     }
 
-    /// Says hello at once: there is something to tell.
-    pub(crate) fn hello_soon(&mut self, now: Now) {
+    /// Says hello as soon as a generation is durable: there is something to tell.
+    pub(crate) fn hello_soon(&mut self, now: Now, after: u64) {
         self.hello_at = Some(now.mono_ms);
+        self.hello_after = self.hello_after.max(after);
     }
 
     /// Says hello within a second, unless it is due anyway: many causes, one hello.
@@ -407,9 +431,12 @@ impl Session {
             let root = cx.space.durable_root()?;
             cx.space.events.push(Event::InSync { session: cx.id, root });
         }
+        if cx.take.is_none() {
+            cx.space.tidy_stage()?;
+        }
         self.hello_at = None;
         self.proofs_left = 0;
-        self.deep_tries = 0;
+        self.deep = None;
         Ok(())
     }
 }

@@ -25,7 +25,6 @@ pub(crate) struct Take {
     /// When it is given up unless something arrives.
     pub(crate) deadline: u64,
     asked: DotRuns,
-    deep: bool,
     /// Up to where each replica was told.
     told: BTreeMap<ReplicaId, u64>,
     live: DotRuns,
@@ -46,7 +45,8 @@ impl Session {
 
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
-        let asked: DotRuns = cx.space.staged()?.into_iter().take(CHUNK_RUNS / 2).collect();
+        let wanted = cx.space.staged()?.into_iter().filter(|dot| !cx.space.heads.contains(dot));
+        let asked: DotRuns = wanted.take(CHUNK_RUNS / 2).collect();
         self.rounds += 1;
         let round = self.rounds;
         cx.send(&Message::BulkAsk(BulkAsk { round, staged: asked.clone(), deep }));
@@ -56,7 +56,6 @@ impl Session {
             round,
             deadline: cx.now.mono_ms + PATIENCE_MS,
             asked,
-            deep,
             told: BTreeMap::new(),
             live: DotRuns::default(),
             contested: Vec::new(),
@@ -104,12 +103,15 @@ impl Session {
         let heads = message.heads.into_vec();
         let identity = cx.space.identity.as_ref();
         let vouched = |head: &BulkHead| head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
-        if !heads.iter().all(vouched) {
-            return Err(MISBEHAVED);
-        }
         let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
         for dot in message.known.iter() {
             vv.observe(dot.replica, dot.seq);
+        }
+        // Each replica once, and every maximal dot under V: later own deltas will name them.
+        let each_once = vv.iter().count() == heads.len() + message.known.len();
+        let covered = message.frontier.iter().all(|dot| vv.contains(dot));
+        if !each_once || !covered || !heads.iter().all(vouched) {
+            return Err(MISBEHAVED);
         }
         let frontier = Frontier::from_dots(message.frontier.iter().copied());
         let Some(take) = Self::taking(cx, round) else { return Ok(()) };
@@ -171,10 +173,12 @@ impl Session {
             vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
             tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
             self.proofs_left = self.proofs_left.max(1);
+            let after = cx.space.settles_at();
+            self.hello_soon(cx.now, after);
+            *cx.hello_others = Some(after);
         } else {
             self.give_up_bulk(cx);
         }
-        *cx.hello_all = true;
         Ok(())
     }
 
@@ -183,8 +187,8 @@ impl Session {
         if Self::taking(cx, round).is_some() {
             *cx.take = None;
             cx.space.stats.bulk_aborted += 1;
-            self.dropped = true;
-            *cx.hello_all = true;
+            self.say_dropped(cx.now);
+            *cx.hello_others = Some(0);
         }
     }
 
@@ -193,8 +197,8 @@ impl Session {
         *cx.take = None;
         cx.space.stats.bulk_aborted += 1;
         cx.send(&Message::BulkAbort(self.rounds));
-        self.dropped = true;
-        *cx.hello_all = true;
+        self.say_dropped(cx.now);
+        *cx.hello_others = Some(0);
     }
 }
 
@@ -241,7 +245,7 @@ impl Take {
         for (key, entry) in taken {
             if !cx.space.heads.contains(&entry.dot) {
                 cx.space.stage(key, entry);
-            } else if self.deep || cx.space.heads.get(&replica).is_some_and(|head| head.forked) {
+            } else if cx.space.holds_other(&entry)? {
                 self.contested.push((key, entry));
             }
         }

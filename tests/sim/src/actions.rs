@@ -32,12 +32,25 @@ impl World {
                 self.run_until(self.now + draw.magnitude(1000, longest))?;
             }
             action => {
-                if let Some(machine) = draw.pick(&up) {
+                let busy = draw.chance(self.faults.busy).then(|| self.near_a_bulk());
+                let among = busy.filter(|busy| !busy.is_empty()).unwrap_or(up);
+                if let Some(machine) = draw.pick(&among) {
                     self.act_on(action, *machine, draw)?;
                 }
             }
         }
         self.run_until(self.now + pause)
+    }
+
+    /// Machines that take a bulk in, and those that may be serving it.
+    fn near_a_bulk(&self) -> Vec<usize> {
+        let takes = |machine: usize| self.machines[machine].in_bulk();
+        let ends = self.network.open_streams().filter(|(_, ends)| ends.iter().any(|end| takes(*end)));
+        let mut near: Vec<usize> = ends.flat_map(|(_, ends)| ends).collect();
+        near.sort_unstable();
+        near.dedup();
+        near.retain(|machine| self.machines[*machine].is_up());
+        near
     }
 
     /// Actions on one machine that is up.

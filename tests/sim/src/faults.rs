@@ -85,6 +85,8 @@ pub struct Faults {
     pub gossip_damage: u32,
     /// Frames on streams with a flipped bit, in thousandths.
     pub frame_damage: u32,
+    /// Frames of a bulk with a flipped bit, in thousandths, on top.
+    pub chunk_damage: u32,
     /// Commits that fail, in thousandths.
     pub commit_failure: u32,
     /// Wall clocks may show anything.
@@ -95,6 +97,8 @@ pub struct Faults {
     pub anti_entropy_ms: u64,
     /// Many small chunks, small windows and short logs: a bulk takes so long that much happens meanwhile.
     pub long_bulks: bool,
+    /// Writes at machines that are busy with a bulk, in thousandths.
+    pub busy: u32,
 }
 
 impl Faults {
@@ -150,11 +154,13 @@ impl Faults {
             gossip_late: some(&mut draw, 500, 300),
             gossip_damage: some(&mut draw, 150, 40),
             frame_damage: some(&mut draw, 80, 8),
+            chunk_damage: some(&mut draw, 80, 60),
             commit_failure: some(&mut draw, 200, 60),
             wrong_clocks: clocks,
             unnoticed: if draw.chance(350) { 1000 } else { 0 },
             anti_entropy_ms: draw.magnitude(100, 30_000),
             long_bulks,
+            busy: if draw.chance(300) { u32::try_from(draw.range(200, 900)).unwrap_or(500) } else { 0 },
         }
     }
 

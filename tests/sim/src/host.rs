@@ -2,7 +2,7 @@
 //! checks.
 
 use rejoin_core::Dot;
-use rejoin_core::engine::{Event, Input, Output, Reason, Verdict};
+use rejoin_core::engine::{Event, Input, Output, Reason, SessionId, Verdict};
 use rejoin_core::limits::{FRAME_BYTES, GOSSIP_BYTES};
 use rejoin_core::store::StoreError;
 
@@ -17,7 +17,20 @@ impl World {
     /// Gives an engine an input, carries out what it wants, and checks what it shows.
     pub(crate) fn input(&mut self, number: usize, input: Input) -> Result<(), Violation> {
         self.note_input(number, &input);
+        let session = if let Input::Received { session, .. } = &input { Some(*session) } else { None };
         self.machines[number].handle(self.now, input);
+        let (bulk, gossip) = self.machines[number].took_bulk();
+        if bulk {
+            // What a bulk tells is vouched for by its stream alone, which keeps damage out.
+            if session.is_some_and(|session| self.network.was_damaged(session)) {
+                self.hostile = true;
+                self.oracle.exact = false;
+            }
+            // Gossip that waited for the bulk comes in right after it, and may bring what is staged for another one.
+            if !gossip {
+                self.check_stage(number)?;
+            }
+        }
         self.after(number)
     }
 
@@ -26,6 +39,7 @@ impl World {
         self.counters.events += 1;
         self.look_at(number)?;
         self.carry_out(number)?;
+        self.look_at(number)?;
         self.machines[number].set_alarm(self.now);
         Ok(())
     }
@@ -36,6 +50,8 @@ impl World {
             self.note_output(number, &output);
             match output {
                 Output::Persist(commit) => {
+                    // Draining lets waiting deltas in: what is committed may be more than the input brought.
+                    self.look_at(number)?;
                     let vector = self.machines[number].view.vector.clone();
                     let machine = &mut self.machines[number];
                     if !machine.disk.start(commit, vector) {
@@ -64,7 +80,7 @@ impl World {
                 }
                 Output::Judged { id, verdict } => self.judge(number, id.0, verdict)?,
                 Output::Disconnect { session, reason } => {
-                    self.check_reason(reason)?;
+                    self.check_reason(session, reason)?;
                     self.note_cut(number, self.network.last_kind(session));
                     let Self { network, draw, queue, now, .. } = self;
                     if !network.close(session, *now, draw, queue) {
@@ -78,7 +94,8 @@ impl World {
     }
 
     fn maybe_damage(&mut self, mut frame: Vec<u8>) -> Item {
-        if self.draw.chance(self.faults.frame_damage) {
+        let chunk = if frame.first() == Some(&8) { self.faults.chunk_damage } else { 0 };
+        if self.draw.chance(self.faults.frame_damage + chunk) {
             flip_bit(&mut frame, self.draw.number());
             return Item::Damaged(frame);
         }
@@ -117,11 +134,12 @@ impl World {
         self.oracle.exact && !self.hostile
     }
 
-    fn check_reason(&self, reason: Reason) -> Result<(), Violation> {
-        let damage = self.faults.frame_damage > 0 || self.hostile || self.oracle.went_back;
+    /// Only a stream that carried something damaged may be closed from this side, unless somebody's memory is not what
+    /// it was: then honest replicas may seem to lie.
+    fn check_reason(&self, session: SessionId, reason: Reason) -> Result<(), Violation> {
         match reason {
-            Reason::Malformed | Reason::Misbehaved if damage || !self.is_honest() => Ok(()),
-            Reason::Incompatible if self.faults.frame_damage > 0 => Ok(()),
+            _ if self.network.is_broken(session) || self.hostile => Ok(()),
+            Reason::Malformed | Reason::Misbehaved if !self.oracle.exact => Ok(()),
             reason => broken("blame", format!("an honest stream is closed as {reason:?}")),
         }
     }

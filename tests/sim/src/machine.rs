@@ -1,6 +1,6 @@
 //! One machine: a disk, clocks, an identity, and, while it is up, an engine over the disk's image.
 
-use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output};
+use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output, Stats};
 use rejoin_core::row::{Entry, ReadRows, RowKey};
 use rejoin_core::store::{MemoryStore, StoreError};
 use rejoin_core::{ReplicaId, VersionVector};
@@ -51,6 +51,8 @@ pub struct Machine {
     lineage: u64,
     /// Its next commit fails.
     pub fail_next: bool,
+    /// What the engine had done when it was asked last.
+    before: Stats,
     engine: Option<Engine<MemoryStore>>,
 }
 
@@ -74,6 +76,7 @@ impl Machine {
             number,
             lineage: mix(number as u64),
             fail_next: false,
+            before: Stats::default(),
             engine: None,
         }
     }
@@ -111,6 +114,7 @@ impl Machine {
     /// Starts an engine.
     pub fn open(&mut self, seed: u64) -> Result<(), OpenError> {
         self.life += 1;
+        self.before = Stats::default();
         let entropy = Draw::new(seed, stream::ENTROPY + self.number as u64 * 100_000 + self.life).seed();
         let mut config = self.config;
         config.lineage[..8].copy_from_slice(&self.lineage.to_le_bytes());
@@ -119,7 +123,7 @@ impl Machine {
     }
 
     /// Stops it. Returns the engine's counters, if it ran.
-    pub fn crash(&mut self) -> Option<rejoin_core::engine::Stats> {
+    pub fn crash(&mut self) -> Option<Stats> {
         let engine = self.engine.take()?;
         self.wake_at = None;
         self.stopped_until = 0;
@@ -175,6 +179,14 @@ impl Machine {
     /// Under which id it writes.
     pub fn replica(&self) -> Option<ReplicaId> {
         self.engine.as_ref().and_then(Engine::replica)
+    }
+
+    /// Whether the engine has committed a bulk since this was asked last, and whether gossip came in since.
+    pub fn took_bulk(&mut self) -> (bool, bool) {
+        let now = *self.engine().stats();
+        let before = core::mem::replace(&mut self.before, now);
+        let bulk = now.bulk_committed > before.bulk_committed;
+        (bulk, now.deltas_from_gossip > before.deltas_from_gossip)
     }
 
     /// Whether the engine is in the middle of a bulk that it asked for.

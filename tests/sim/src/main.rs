@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rejoin_core::planted::Planted;
+#[cfg(feature = "planted")]
+use rejoin_core::planted::Rule;
 use rejoin_sim::run::{self, Options};
 use rejoin_sim::{Outcome, Plan, Simulation, seeds, shrink};
 
@@ -14,11 +16,11 @@ rejoin-sim replay SEED|FILE [--trace] [--shrink]
     Runs one schedule again.
 rejoin-sim twice [--seeds N] [--seed BASE]
     Runs each schedule twice and compares what happened.
-rejoin-sim planted [--schedules N] [--seed BASE] [--threads T]
+rejoin-sim planted [--schedules N] [--seed BASE] [--threads T] [--rule NAME]
     Breaks one rule of the engine after the other; each must be caught. Needs the feature `planted`.";
 
 /// A run of at least this many schedules must have met everything.
-const LONG_RUN: u64 = 2000;
+const LONG_RUN: u64 = 10_000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -164,7 +166,10 @@ fn planted(args: &Args<'_>) -> Option<bool> {
     let (schedules, base, threads) = (args.number("--schedules", 50_000)?, args.base()?, args.threads()?);
     println!("base seed {base}\n{:<18} {:>9}  {:>16}  violated", "rule left out", "schedules", "seed");
     let mut all = true;
-    for catch in rejoin_sim::planted::hunt(base, schedules, threads) {
+    let only = args.0.iter().position(|arg| arg == "--rule").and_then(|at| args.0.get(at + 1));
+    let start = Instant::now();
+    let rules = Rule::ALL.into_iter().filter(|rule| only.is_none_or(|only| format!("{rule:?}") == *only));
+    for catch in rules.map(|rule| rejoin_sim::planted::hunt(rule, base, schedules, threads)) {
         let rule = format!("{:?}", catch.rule);
         match catch.caught {
             Some((count, seed, what)) => println!("{rule:<18} {count:>9}  {seed:>16}  {what}"),
@@ -174,6 +179,7 @@ fn planted(args: &Args<'_>) -> Option<bool> {
             }
         }
     }
+    println!("in {:.0} s", start.elapsed().as_secs_f64());
     Some(all)
 }
 

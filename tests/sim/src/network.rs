@@ -47,6 +47,8 @@ struct End {
     closed: bool,
     /// Arrivals that wait for a blocked link.
     stalled: u32,
+    /// A damaged frame came out of it.
+    damaged: bool,
     last_kind: Option<u8>,
 }
 
@@ -148,6 +150,7 @@ impl Network {
             up: false,
             closed: false,
             stalled: 0,
+            damaged: false,
             last_kind: None,
         });
         self.streams.push(Stream { ends, cut: false });
@@ -248,13 +251,27 @@ impl Network {
         let known = end.up;
         match &item {
             Item::Connected(_) => end.up = true,
-            Item::Frame(bytes) | Item::Damaged(bytes) => end.last_kind = bytes.first().copied(),
+            Item::Frame(bytes) => end.last_kind = bytes.first().copied(),
+            Item::Damaged(bytes) => {
+                end.last_kind = bytes.first().copied();
+                end.damaged = true;
+            }
             Item::Closed => end.closed = true,
         }
         if !known && !end.up {
             return Arrival::Nothing;
         }
         Arrival::Item(to, session(number, side), item)
+    }
+
+    /// Whether a damaged frame came out of an end.
+    pub fn was_damaged(&self, session: SessionId) -> bool {
+        self.find(session).is_some_and(|(number, side)| self.streams[number].ends[side].damaged)
+    }
+
+    /// Whether a damaged frame came out of either end of a stream: a damaged question gets a strange answer.
+    pub fn is_broken(&self, session: SessionId) -> bool {
+        self.find(session).is_some_and(|(number, _)| self.streams[number].ends.iter().any(|end| end.damaged))
     }
 
     /// The first byte of the last frame that an end got.

@@ -56,7 +56,7 @@ impl World {
         faults.gossip_late = 0;
         faults.gossip_damage = 0;
         faults.commit_failure = 0;
-        let damaged = core::mem::take(&mut faults.frame_damage);
+        let damaged = core::mem::take(&mut faults.frame_damage) + core::mem::take(&mut faults.chunk_damage);
         self.network.latency.slow_per_mille = 0;
         self.network.latency.usual_us = self.network.latency.usual_us.min(20_000);
         self.heal();

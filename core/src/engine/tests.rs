@@ -1,0 +1,241 @@
+//! Two engines on one wire that a test may tamper with: what a peer says without proof must not harm, and what it proves
+//! must count. Each of these was found by the simulator.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::boundary::Verdict;
+use crate::codec::{self, BoundedVec};
+use crate::id::{Chain, SpaceId};
+use crate::identity::Ed25519;
+use crate::row::{Kind, Object, Payload, WriteRows};
+use crate::store::MemoryStore;
+use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
+
+const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };
+
+fn engine(device: u8, seed: u8, log_bytes: u64, store: MemoryStore) -> Engine<MemoryStore> {
+    let config = Config { log_bytes, push: Push::Streams, ..Config::new(SpaceId([7; 32])) };
+    Engine::open(config, Box::new(Ed25519::from_seed([device; 32])), store, [seed; 32]).unwrap()
+}
+
+fn write(engine: &mut Engine<MemoryStore>, row: u8, value: &str) {
+    let key = Object::new(Kind(200), "t").unwrap().row(&[row]).unwrap();
+    let done = engine.write(NOW, |tx| tx.put(key, Payload::new(value.as_bytes()).unwrap()));
+    assert!(done.is_ok_and(|(_, dot): ((), _)| dot.is_some()));
+}
+
+/// Two engines and one stream between them; 0 opened it.
+struct Pair {
+    engines: [Engine<MemoryStore>; 2],
+    wire: VecDeque<(usize, Vec<u8>)>,
+    events: [Vec<Event>; 2],
+    closed: Vec<(usize, Reason)>,
+}
+
+impl Pair {
+    fn new(engines: [Engine<MemoryStore>; 2]) -> Self {
+        let (wire, events, closed) = Default::default();
+        Self { engines, wire, events, closed }
+    }
+
+    fn drain(&mut self, number: usize) {
+        while let Some(output) = self.engines[number].poll_output() {
+            match output {
+                Output::Persist(commit) => {
+                    self.engines[number].store_mut().apply(&commit);
+                    self.engines[number].handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+                }
+                Output::Send { frame, .. } => self.wire.push_back((1 - number, frame)),
+                Output::Disconnect { reason, .. } => self.closed.push((number, reason)),
+                Output::Event(event) => self.events[number].push(event),
+                Output::Publish { .. } | Output::Judged { verdict: Verdict::Ignore, .. } => {}
+                Output::Judged { .. } => panic!("nothing was gossiped"),
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        self.drain(0);
+        self.drain(1);
+    }
+
+    /// Opens a stream and carries frames, each as `tamper` leaves it, until there are none.
+    fn meet(&mut self, session: u64, mut tamper: impl FnMut(usize, &mut Message)) {
+        let session = SessionId(session);
+        for (number, role) in [(1, Role::Responder), (0, Role::Initiator)] {
+            self.engines[number].handle(NOW, Input::Connected { session, role });
+        }
+        self.save();
+        while let Some((to, frame)) = self.wire.pop_front() {
+            if self.closed.is_empty() {
+                let mut message: Message = codec::decode(&frame).unwrap();
+                tamper(to, &mut message);
+                self.engines[to].handle(NOW, Input::Received { session, frame: codec::encode(&message) });
+                self.drain(to);
+            }
+        }
+        self.engines.iter_mut().for_each(|engine| engine.handle(NOW, Input::Disconnected { session }));
+        self.save();
+    }
+
+    fn has_forked(&self, number: usize) -> bool {
+        self.events[number].iter().any(|event| matches!(event, Event::Fork { .. }))
+    }
+
+    fn check_same(&mut self) {
+        self.engines.iter().for_each(|engine| engine.check().unwrap());
+        let [a, b] = self.engines.each_mut().map(|engine| engine.root().unwrap());
+        assert_eq!(a, b);
+    }
+}
+
+/// A writes much, with a log of so many bytes; B knows nothing of it.
+fn apart(log_bytes: u64) -> Pair {
+    let mut pair =
+        Pair::new([engine(1, 1, log_bytes, MemoryStore::new()), engine(2, 2, log_bytes, MemoryStore::new())]);
+    for n in 0..5 {
+        write(&mut pair.engines[0], n, "a");
+        pair.save();
+    }
+    pair
+}
+
+#[test]
+fn two_engines_meet_and_agree() {
+    for log_bytes in [0, 1 << 20] {
+        let mut pair = apart(log_bytes);
+        write(&mut pair.engines[1], 9, "b");
+        pair.meet(1, |_, _| {});
+        assert!(pair.closed.is_empty());
+        pair.check_same();
+    }
+}
+
+/// A maximal dot with seq 0 in a bulk panicked when the receiver sealed its next delta.
+#[test]
+fn a_frontier_outside_the_vector_of_its_bulk_is_refused() {
+    for seq in [0, 6] {
+        let mut pair = apart(0);
+        pair.meet(1, |to, message| {
+            if let (1, Message::BulkHeads(heads)) = (to, message) {
+                let dots = heads.frontier.iter().map(|dot| Dot::new(dot.replica, seq)).collect();
+                heads.frontier = BoundedVec::new(dots).unwrap();
+            }
+        });
+        assert_eq!(pair.closed, [(1, Reason::Misbehaved)], "seq {seq}");
+        write(&mut pair.engines[1], 1, "b");
+        pair.save();
+        pair.engines[1].check().unwrap();
+    }
+}
+
+/// A vector claimed beyond the signed head let in dots that nothing vouched for.
+#[test]
+fn a_bulk_reaches_no_further_than_what_is_signed() {
+    let mut pair = apart(0);
+    pair.meet(1, |to, message| {
+        if let (1, Message::BulkHeads(heads)) = (to, message) {
+            let dots = heads.heads.iter().map(|head| Dot::new(head.replica, head.seq + 1)).collect();
+            heads.known = BoundedVec::new(dots).unwrap();
+        }
+    });
+    assert_eq!(pair.closed, [(1, Reason::Misbehaved)]);
+    assert!(pair.engines[1].version_vector().is_empty());
+}
+
+/// A damaged chain tag, or the bare word that an id had forked, took the id from its owner.
+#[test]
+fn the_word_of_a_peer_forks_nothing() {
+    let lie = |forked: bool, chain: u8| {
+        move |_: usize, message: &mut Message| match message {
+            Message::Hello(hello) => {
+                if let HelloVector::Whole(entries) = &mut hello.vector {
+                    let lies = entries.iter().map(|entry| {
+                        VectorEntry::new(entry.replica, entry.seq(), forked, &Chain([chain; 32]))
+                    });
+                    *entries = BoundedVec::new(lies.collect()).unwrap();
+                }
+            }
+            Message::Deltas(deltas) => {
+                let mut runs = deltas.runs.to_vec();
+                runs.iter_mut().for_each(|run| run.previous = Previous::Short([chain; 8]));
+                deltas.runs = BoundedVec::new(runs).unwrap();
+            }
+            _ => {}
+        }
+    };
+    for log_bytes in [0, 1 << 20] {
+        let mut pair = apart(log_bytes);
+        pair.meet(1, |_, _| {});
+        write(&mut pair.engines[0], 1, "more");
+        write(&mut pair.engines[1], 2, "too");
+        let own = [0, 1].map(|number| pair.engines[number].replica());
+        pair.meet(2, lie(true, 9));
+        pair.meet(3, lie(false, 3));
+        assert_eq!([0, 1].map(|number| pair.engines[number].replica()), own);
+        assert!(!pair.has_forked(0) && !pair.has_forked(1));
+        pair.closed.clear();
+        pair.meet(4, |_, _| {});
+        pair.check_same();
+    }
+}
+
+/// The store of A is copied with its key and its place, and both copies write.
+fn cloned(log_bytes: u64, more: u8) -> Pair {
+    let mut a = apart(log_bytes);
+    let store = a.engines[0].store_mut().clone();
+    let [a, _] = a.engines;
+    let mut pair = Pair::new([a, engine(1, 3, log_bytes, store)]);
+    write(&mut pair.engines[0], 1, "mine");
+    write(&mut pair.engines[1], 1, "yours");
+    write(&mut pair.engines[1], 2, "yours");
+    for n in 0..more {
+        pair.save();
+        write(&mut pair.engines[1], n, "more");
+    }
+    pair.save();
+    pair
+}
+
+#[test]
+fn copies_that_both_wrote_see_the_fork_and_agree() {
+    for (log_bytes, more) in [(0, 0), (0, 4), (1 << 20, 0), (1 << 20, 4)] {
+        let mut pair = cloned(log_bytes, more);
+        let own = pair.engines[0].replica();
+        (1..4).for_each(|session| pair.meet(session, |_, _| {}));
+        assert!(pair.closed.is_empty());
+        let still = pair.engines.iter().filter(|engine| engine.replica() == own).count();
+        assert!(still <= 1, "two copies write under one id: {log_bytes} {more}");
+        // Without a log neither has the links that prove it; the one that is behind gives up the id all the same.
+        assert!(pair.events[0].iter().any(|event| matches!(event, Event::NewIncarnation { .. })));
+        if log_bytes > 0 {
+            assert!(pair.has_forked(0) && pair.has_forked(1));
+            assert!(pair.engines.iter().all(|engine| engine.is_forked(&own.unwrap())), "{more}");
+        }
+        pair.check_same();
+    }
+}
+
+/// With an empty log, sealing a pending delta moved the floor beyond a head that the owner had just been reminded of, and
+/// it gave up its id as if that were another history.
+#[test]
+fn an_owner_knows_its_own_head_while_it_writes() {
+    let mut pair = apart(0);
+    pair.meet(1, |_, _| {});
+    let own = pair.engines[0].replica();
+    let head = pair.engines[0].space.durable.heads.get(&own.unwrap()).unwrap().clone();
+    write(&mut pair.engines[0], 1, "pending");
+    let you = YouWere { replica: own.unwrap(), seq: head.seq, chain: head.chain, signature: head.signature };
+    let session = SessionId(2);
+    pair.engines[0].handle(NOW, Input::Connected { session, role: Role::Responder });
+    pair.engines[1].handle(NOW, Input::Connected { session, role: Role::Initiator });
+    pair.drain(1);
+    let (_, hello) = pair.wire.pop_front().unwrap();
+    pair.engines[0].handle(NOW, Input::Received { session, frame: hello });
+    let frame = codec::encode(&Message::YouWere(you));
+    pair.engines[0].handle(NOW, Input::Received { session, frame });
+    assert_eq!(pair.engines[0].replica(), own);
+}
