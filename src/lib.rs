@@ -2,4 +2,30 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod batch;
+mod changes;
+mod commit;
+mod error;
+mod handles;
+mod node;
+mod place;
+mod snapshot;
+mod space;
+mod ticket;
+mod watch;
+
+pub use batch::Batch;
+pub use changes::{Change, Changes};
+pub use commit::Commit;
+pub use error::{Error, Result};
+pub use handles::{Counter, Flag, Map, MultiRegister, Register, Set};
+pub use node::{Builder, Node};
 pub use rejoin_core as core;
+pub use rejoin_core::Value;
+pub use rejoin_net as net;
+pub use rejoin_net::replica::{Status, SyncReport};
+pub use rejoin_net::{Multiaddr, PeerId};
+pub use snapshot::Snapshot;
+pub use space::{ObjectInfo, Peer, Space};
+pub use ticket::{Grant, Ticket, TicketError};
+pub use watch::Watch;

@@ -195,6 +195,20 @@ pub enum Event {
     },
 }
 
+/// What one session has carried so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Rows put by what the peer sent; removals have none.
+    pub rows_in: u64,
+    /// Rows put by what was sent to it.
+    pub rows_out: u64,
+    /// How often this side waited for the peer before it could send its last data, or, when it had none to send, before
+    /// the last data arrived.
+    pub round_trips: u32,
+    /// How often it waited after that, for the proof that both hold the same.
+    pub proof_round_trips: u32,
+}
+
 /// How committed deltas reach connected peers at once. Correctness never depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Push {

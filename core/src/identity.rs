@@ -5,12 +5,17 @@
 //! ZIP-215 (ed25519-zebra), natively and in browsers, single and in batches. Other verifiers disagree on crafted
 //! signatures, and replicas that disagree on validity diverge.
 
-use ed25519_zebra::{SigningKey, VerificationKey};
+use alloc::vec::Vec;
 
+use ed25519_zebra::{SigningKey, VerificationKey};
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, ReplicaId, Signature, SpaceId, domain, hash};
 
 /// Signs for one device and checks everybody's signatures. The simulator has a cheaper one.
-pub trait Identity {
+pub trait Identity: Send {
     /// The public key of this device.
     fn device(&self) -> DeviceKey;
 
@@ -58,9 +63,49 @@ pub(crate) fn signed_head(space: &SpaceId, replica: &ReplicaId, seq: u64, chain:
     hash(domain::SIGNED_HEAD, &[&space.0, replica.as_bytes(), &seq.to_le_bytes(), &chain.0])
 }
 
+/// How a space began. Its hash is the name of the space, so whoever knows the name can check this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Genesis {
+    version: u8,
+    nonce: [u8; 32],
+    owner: DeviceKey,
+    /// 0: open. Whoever knows the name reads and writes; who wrote what is signed all the same.
+    policy: u8,
+}
+
+impl Genesis {
+    /// A new open space. `nonce` has to be fresh random bytes.
+    pub const fn open(owner: DeviceKey, nonce: [u8; 32]) -> Self {
+        Self { version: 1, nonce, owner, policy: 0 }
+    }
+
+    /// The name of the space.
+    pub fn space(&self) -> SpaceId {
+        SpaceId(hash(domain::GENESIS, &[&self.encode()]))
+    }
+
+    /// Its canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads canonical bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_space_is_named_by_how_it_began() {
+        let genesis = Genesis::open(DeviceKey([1; 32]), [2; 32]);
+        assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis.clone()));
+        assert_ne!(genesis.space(), Genesis::open(DeviceKey([1; 32]), [3; 32]).space());
+        assert_ne!(genesis.space(), Genesis::open(DeviceKey([3; 32]), [2; 32]).space());
+    }
 
     #[test]
     fn a_signature_covers_every_bit_of_the_head() {

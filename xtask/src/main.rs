@@ -25,6 +25,8 @@ The project's own commands. Run them from the top of the repository.
     cargo xtask test --quick    the same with 2 000 simulated schedules and without the planted faults
     cargo xtask steps           print the commands that `test` runs
     cargo xtask sim -- ARGS     the simulator in the ci profile, for example: sim -- run --schedules 1000
+    cargo xtask lab             real processes, with the amounts of the README: ten partitions of half a minute, fifty
+                                kills, 100 000 rows, twenty bulks cut off (about ten minutes)
     cargo xtask help            this text
 ";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test(steps::Amount::Quick),
         ["steps"] => print_steps(),
         ["sim", "--", rest @ ..] | ["sim", rest @ ..] => simulate(rest),
+        ["lab"] => lab(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -54,6 +57,15 @@ fn test(amount: steps::Amount) -> ExitCode {
     };
     match run::all(&top, &steps) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => fail(&problem),
+    }
+}
+
+fn lab() -> ExitCode {
+    let line = Line::parse(steps::LAB);
+    match line.start(&top()) {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) => fail(&format!("`{line}` failed ({status})")),
         Err(problem) => fail(&problem),
     }
 }

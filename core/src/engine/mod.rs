@@ -14,18 +14,25 @@ use alloc::vec::Vec;
 
 use crate::boundary::Role::Initiator;
 pub use crate::boundary::{
-    Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Verdict,
+    Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Traffic, Verdict,
 };
 use crate::clock::VersionVector;
-use crate::id::{Dot, ReplicaId, Root};
+use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::identity::Identity;
+use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
-pub use crate::state::{OpenError, ReadError, Reader, Transaction, WriteError};
+pub use crate::state::{OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::state::{Space, overlay_row};
 use crate::store::{Store, StoreError, Table};
-use crate::sync::{Context, End, Session, Take};
+use crate::sync::{self, Context, End, Session, Take};
 use gossip::Early;
+
+/// Whether the first frame of a stream is about `space`. A host that holds several asks for each: the name of a space
+/// travels only as a hash that a stranger cannot turn back.
+pub fn greets(frame: &[u8], space: &SpaceId) -> bool {
+    frame.len() <= FRAME_BYTES && sync::greets(frame, space)
+}
 
 /// One space on one device. See the module page.
 pub struct Engine<S> {
@@ -127,7 +134,16 @@ impl<S: Store> Engine<S> {
 
     /// Reads the state in memory.
     pub fn reader(&self) -> Reader<'_, S> {
-        Reader { space: &self.space }
+        Reader { overlay: &self.space.overlay }
+    }
+
+    /// The state in memory at this moment, to be read while everything else goes on. Costs a handle on the store and a
+    /// copy of what is not durable yet.
+    pub fn snapshot(&self) -> Snapshot<S>
+    where
+        S: Clone,
+    {
+        self.space.snapshot()
     }
 
     /// Visits every live row in memory, in key order.
@@ -177,6 +193,21 @@ impl<S: Store> Engine<S> {
         self.space.staged()
     }
 
+    /// What a session has carried; `None` when it is not open.
+    pub fn traffic(&self, session: SessionId) -> Option<Traffic> {
+        self.sessions.get(&session).map(Session::traffic)
+    }
+
+    /// What the peer of a session is known to hold durably, as it said itself. Grows while the session is open.
+    pub fn held_by(&self, session: SessionId) -> Option<&VersionVector> {
+        self.sessions.get(&session).map(Session::held)
+    }
+
+    /// Whether a dot is durable here.
+    pub fn is_durable(&self, dot: &Dot) -> bool {
+        self.space.durable.heads.contains(dot)
+    }
+
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.
     pub fn check(&self) -> Result<(), String> {
         self.space.check()
@@ -215,8 +246,11 @@ impl<S: Store> Engine<S> {
             take: &mut self.take,
             push,
             hello_others: &mut hello_others,
+            sent: false,
         };
-        match run(session, &mut context) {
+        let result = run(session, &mut context);
+        session.on_run(context.sent);
+        match result {
             Ok(()) => {}
             Err(End::Peer(reason)) => {
                 self.out.push_back(Output::Disconnect { session: id, reason });

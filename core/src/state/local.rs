@@ -21,6 +21,7 @@ use crate::limits::{DELTA_BYTES, DELTA_DOTS, DELTA_KILL_RUNS, DELTA_PUTS, DEPS};
 use crate::planted::Rule;
 use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
 use crate::state::head::Incarnation;
+use crate::state::overlay::Overlay;
 use crate::state::{Head, Space};
 use crate::store::{Store, StoreError};
 
@@ -60,14 +61,32 @@ impl From<ReadError> for WriteError {
 
 /// Reads of the state in memory: all own writes, and everything applied.
 pub struct Reader<'a, S> {
-    pub(crate) space: &'a Space<S>,
+    pub(crate) overlay: &'a Overlay<S>,
+}
+
+/// The state in memory at one moment, kept while everything else goes on.
+pub struct Snapshot<S> {
+    overlay: Overlay<S>,
+}
+
+impl<S: Store> Snapshot<S> {
+    /// Reads it, as often as wanted; all reads see the same moment.
+    pub fn reader(&self) -> Reader<'_, S> {
+        Reader { overlay: &self.overlay }
+    }
+}
+
+impl<S: Store + Clone> Space<S> {
+    pub(crate) fn snapshot(&self) -> Snapshot<S> {
+        Snapshot { overlay: self.overlay.clone() }
+    }
 }
 
 impl<S: Store> ReadRows for Reader<'_, S> {
     type Error = ReadError;
 
     fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, ReadError> {
-        Ok(self.space.overlay.row(key)?)
+        Ok(self.overlay.row(key)?)
     }
 
     fn scan(
@@ -77,7 +96,7 @@ impl<S: Store> ReadRows for Reader<'_, S> {
         visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let from = object.row(from).map_err(DataError::from)?;
-        Ok(self.space.overlay.scan_rows(object, &from, visit)?)
+        Ok(self.overlay.scan_rows(object, &from, visit)?)
     }
 }
 
@@ -197,7 +216,7 @@ impl<S: Store> Space<S> {
         let own = self.incarnation.unwrap_or_else(|| self.mint());
         let shown = Dot::new(own.replica, self.heads.seq(&own.replica) + 1);
         let provisional = (shown, Timestamp(self.clock.last().0.saturating_add(1)));
-        let reader = Reader { space: self };
+        let reader = Reader { overlay: &self.overlay };
         let mut transaction = Transaction { reader, own, provisional, staged: BTreeMap::new() };
         let result = write(&mut transaction)?;
         let staged = transaction.staged;

@@ -14,6 +14,7 @@ use crate::row::merge::Holder;
 use crate::row::{Entry, Object, RowKey};
 use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
 
+#[derive(Clone)]
 struct Slot {
     value: Option<Vec<u8>>,
     /// The commit that will write it.
@@ -21,6 +22,7 @@ struct Slot {
 }
 
 /// A store with changes on top.
+#[derive(Clone)]
 pub(crate) struct Overlay<S> {
     store: S,
     slots: BTreeMap<(Table, Vec<u8>), Slot>,

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
-use crate::codec::BoundedVec;
-use crate::id::{ReplicaId, cut};
+use crate::codec::{self, BoundedVec};
+use crate::id::{ReplicaId, SpaceId, cut};
 use crate::limits::{FRAME_REPLICAS, HELLO_REPLICAS};
 use crate::planted::Rule;
 use crate::store::Store;
@@ -12,6 +12,11 @@ use crate::sync::message::{
     Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, Vector, VectorEntry, YouWere,
 };
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
+
+/// Whether a frame is a hello about `space`. A host that holds several spaces asks each for the first frame of a stream.
+pub(crate) fn greets(frame: &[u8], space: &SpaceId) -> bool {
+    matches!(codec::decode::<Message>(frame), Ok(Message::Hello(hello)) if hello.space == hello.key.space(space))
+}
 
 impl Session {
     /// Says hello: on connecting as the initiator, in answer to a hello, or again.
@@ -61,8 +66,7 @@ impl Session {
         }
         self.greeted = true;
         if hello.dropped {
-            (self.peer, self.peer_known) = Default::default();
-            self.serving = None;
+            self.on_dropped();
         }
         self.claim = Some(hello.claim);
         if self.is_equal(cx)? {
@@ -138,6 +142,9 @@ impl Session {
             self.told.insert(*replica, (entry.seq(), entry.chain));
             let same_seq = entry.seq() == head.seq;
             let differs = same_seq && entry.chain != cut::<8>(&head.chain.0);
+            if !differs && !entry.forked() && !head.forked {
+                self.held.observe(*replica, entry.seq().min(head.seq));
+            }
             if same_seq && !differs {
                 self.misfits.remove(replica);
             }

@@ -1,12 +1,13 @@
 //! Sending the log, keeping a live session live, and proving that it is in sync.
 
+use alloc::collections::BTreeMap;
 use core::ops::ControlFlow;
 
 use crate::id::ReplicaId;
 use crate::state::LogRecord;
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Packer, short};
-use crate::sync::message::{Intro, Message, Previous};
+use crate::sync::message::{Deltas, Intro, Message, Previous};
 use crate::sync::session::{Context, End, Session};
 
 impl Session {
@@ -67,25 +68,29 @@ impl Session {
         }
         let end = cx.space.durable.log.next;
         let until = if cx.push { end } else { self.until.min(end) };
-        while self.cursor < until && self.has_window(cx.config.window_bytes) {
+        while self.cursor < until && self.may_send(cx.config.window_bytes) {
             // The log may have been cut behind a slow peer, or a bulk commit may have jumped over what it never held.
             if !cx.space.log_covers(&self.peer) {
                 self.offer_bulk(cx);
                 return Ok(());
             }
-            let Some(message) = self.next_frame(cx, until)? else { continue };
-            self.send_data(cx, &message);
+            let (deltas, ends) = self.next_frame(cx, until)?;
+            if let Some(deltas) = deltas {
+                self.send_deltas(cx, deltas, ends);
+            }
         }
         Ok(())
     }
 
-    /// Packs deltas from the cursor on that the peer lacks, and moves the cursor behind them.
+    /// Packs deltas from the cursor on that the peer lacks, and moves the cursor behind them. Says where each of their
+    /// replicas ends.
     fn next_frame<S: Store>(
         &mut self,
         cx: &Context<'_, S>,
         until: u64,
-    ) -> Result<Option<Message>, StoreError> {
+    ) -> Result<(Option<Deltas>, BTreeMap<ReplicaId, u64>), StoreError> {
         let mut packer = Packer::new();
+        let mut ends = BTreeMap::new();
         let mut next = until;
         cx.space.read_log(self.cursor, &mut |record| {
             if record.arrival >= until {
@@ -99,11 +104,12 @@ impl Session {
                 let previous = self.previous(&record);
                 pack(cx, &mut packer, &record, &self.peer, previous);
                 self.peer.observe(record.delta.replica, record.delta.last_seq());
+                ends.insert(record.delta.replica, record.delta.last_seq());
             }
             ControlFlow::Continue(())
         })?;
         self.cursor = next;
-        Ok((!packer.is_empty()).then(|| Message::Deltas(packer.finish())))
+        Ok(((!packer.is_empty()).then(|| packer.finish()), ends))
     }
 
     /// The chain before a record: cut, unless the peer has another history and needs all of it to see that proven.

@@ -19,7 +19,9 @@ pub(crate) mod message;
 mod serve;
 mod session;
 mod take;
+mod traffic;
 
 pub(crate) use deltas::{Packer, unpack_alone};
+pub(crate) use hello::greets;
 pub(crate) use session::{Context, End, Session};
 pub(crate) use take::Take;

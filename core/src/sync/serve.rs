@@ -62,7 +62,7 @@ impl Session {
 
     /// Sends chunks while the peer has room, and the end when all is told.
     pub(super) fn serve_on<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        while self.has_window(cx.config.window_bytes) {
+        while self.serving.is_some() && self.may_send(cx.config.window_bytes) {
             let Some(serving) = &mut self.serving else { return Ok(()) };
             if let Some(chunk) = serving.next_chunk(cx)? {
                 self.send_data(cx, &Message::BulkChunk(chunk));

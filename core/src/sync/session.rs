@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId};
+use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId, Traffic};
 use crate::clock::VersionVector;
 use crate::codec;
 use crate::id::ReplicaId;
@@ -13,6 +13,7 @@ use crate::sync::deltas::{Linker, Tails, Unlinked};
 use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag, YouWere};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
+use crate::sync::traffic::Tally;
 
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
 const FRAMES_IN_FLIGHT: usize = 4;
@@ -36,10 +37,13 @@ pub(crate) struct Context<'a, S> {
     pub(crate) push: bool,
     /// Set when every other session should say hello again: once this generation is durable.
     pub(crate) hello_others: &'a mut Option<u64>,
+    /// Something other than an acknowledgement was sent.
+    pub(crate) sent: bool,
 }
 
 impl<S: Store> Context<'_, S> {
     pub(super) fn send(&mut self, message: &Message) -> usize {
+        self.sent |= !matches!(message, Message::Ack(_));
         let frame = codec::encode(message);
         assert!(frame.len() <= FRAME_BYTES, "frames are built within their limit");
         let size = frame.len();
@@ -104,6 +108,11 @@ pub(crate) struct Session {
     pub(super) serving: Option<Serving>,
     /// Bulks asked for on this stream.
     pub(super) rounds: u32,
+    tally: Tally,
+    /// What the peer is known to hold durably.
+    pub(super) held: VersionVector,
+    /// Deltas sent that the peer has not called durable yet: the number of their frame, and where each replica ends.
+    unconfirmed: VecDeque<(u64, ReplicaId, u64)>,
     /// Sizes of data frames that the peer has not taken in yet.
     in_flight: VecDeque<usize>,
     sent: u64,
@@ -144,6 +153,9 @@ impl Session {
             offered: false,
             serving: None,
             rounds: 0,
+            tally: Tally::default(),
+            held: VersionVector::new(),
+            unconfirmed: VecDeque::new(),
             in_flight: VecDeque::new(),
             sent: 0,
             peer_ack: Ack::default(),
@@ -176,6 +188,7 @@ impl Session {
                 | Message::BulkEnd(_)
         );
         self.received += u64::from(data);
+        self.tally.received(&message, data);
         match message {
             Message::Hello(hello) => self.on_hello(cx, &hello)?,
             Message::Root(claim) => self.on_root(cx, claim)?,
@@ -223,6 +236,7 @@ impl Session {
             Ok(received) => {
                 for received in received {
                     self.peer.observe(received.delta.replica, received.delta.last_seq());
+                    self.held.observe(received.delta.replica, received.delta.last_seq());
                     self.queue.push_back(received);
                 }
                 self.queue_bytes += size;
@@ -297,18 +311,68 @@ impl Session {
             self.in_flight.pop_front();
         }
         self.peer_ack = ack;
+        while let Some((frame, replica, seq)) = self.unconfirmed.front().copied()
+            && frame <= ack.durable
+        {
+            self.held.observe(replica, seq);
+            self.unconfirmed.pop_front();
+        }
         Ok(())
     }
 
     /// Sends a data frame and counts it against the window.
     pub(super) fn send_data<S: Store>(&mut self, cx: &mut Context<'_, S>, message: &Message) {
+        self.tally.sending(message);
         let size = cx.send(message);
         self.in_flight.push_back(size);
         self.sent += 1;
     }
 
+    /// Sends deltas; `ends` is where each of their replicas ends.
+    pub(super) fn send_deltas<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        deltas: Deltas,
+        ends: BTreeMap<ReplicaId, u64>,
+    ) {
+        self.send_data(cx, &Message::Deltas(deltas));
+        self.unconfirmed.extend(ends.into_iter().map(|(replica, seq)| (self.sent, replica, seq)));
+    }
+
+    /// The peer let go of something that was sent: only what it says from here on counts.
+    pub(super) fn on_dropped(&mut self) {
+        (self.peer, self.peer_known) = Default::default();
+        self.unconfirmed.clear();
+        self.serving = None;
+    }
+
+    /// Whether there is room for more; notes that there was more when there is none.
+    pub(super) fn may_send(&mut self, window_bytes: usize) -> bool {
+        let room = self.has_window(window_bytes);
+        if !room {
+            self.tally.stalled();
+        }
+        room
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.tally.traffic()
+    }
+
+    /// What the peer is known to hold durably.
+    pub(crate) const fn held(&self) -> &VersionVector {
+        &self.held
+    }
+
+    /// After one run: counts its turn.
+    pub(crate) fn on_run(&mut self, sent: bool) {
+        if sent {
+            self.tally.sent();
+        }
+    }
+
     /// Whether the peer has room for another data frame.
-    pub(super) fn has_window(&self, window_bytes: usize) -> bool {
+    fn has_window(&self, window_bytes: usize) -> bool {
         self.in_flight.len() < FRAMES_IN_FLIGHT || self.in_flight.iter().sum::<usize>() < window_bytes
     }
 
@@ -342,7 +406,10 @@ impl Session {
     }
 
     pub(super) fn acknowledge<S: Store>(&mut self, cx: &mut Context<'_, S>) {
-        let durable = if cx.space.is_settled() {
+        // What was dropped must not pass for durable before the hello that says so.
+        let durable = if self.dropped {
+            self.acked.durable
+        } else if cx.space.is_settled() {
             self.settled
         } else if cx.space.is_idle() {
             self.committing
@@ -359,6 +426,7 @@ impl Session {
     /// Both sides hold the same data.
     pub(super) fn agree<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         let generation = cx.space.durable.generation;
+        self.held.merge(&cx.space.durable.heads.vector());
         if self.agreed.replace(generation) != Some(generation) {
             let root = cx.space.durable_root()?;
             cx.space.events.push(Event::InSync { session: cx.id, root });

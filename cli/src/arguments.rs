@@ -1,0 +1,278 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use rejoin::Multiaddr;
+
+use crate::failure::Failure;
+
+/// Data that keeps working when the network does not, and agrees when it returns.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rejoin",
+    version,
+    after_help = "\
+Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed in time, 4 damage found, 5 locked by another process.
+SPACE/PATH is the name of a space and the path of an object in it, such as board/tasks.
+
+  rejoin new board                        begin a space, and print the ticket for others
+  rejoin serve                            run: be found, sync, and take commands
+  rejoin map put board/tasks t1 '{\"title\":\"Ship\"}'
+  rejoin status                           in sync with whom, since when"
+)]
+pub(crate) struct Arguments {
+    /// The data directory; the default is $REJOIN_DATA, or rejoin/ in the user's data folder.
+    #[arg(long, global = true, env = "REJOIN_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON: one value, or one per line for `watch` and `serve`.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) request: RequestArguments,
+}
+
+/// A command as it comes through the socket of a running node.
+#[derive(Debug, Parser)]
+#[command(name = "rejoin", no_binary_name = true)]
+pub(crate) struct Words {
+    #[command(flatten)]
+    pub(crate) request: RequestArguments,
+}
+
+/// The part that may go through the socket of a running node.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArguments {
+    /// Wait until so many other devices have the change on their disks.
+    #[arg(long, global = true, value_name = "DEVICES")]
+    pub(crate) confirm: Option<usize>,
+    /// How long to wait for that, in seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) within: u64,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl RequestArguments {
+    pub(crate) fn receipt(&self) -> Option<(usize, Duration)> {
+        self.confirm.map(|devices| (devices, Duration::from_secs(self.within)))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the data directory and the key of this device, if they are not there.
+    Init,
+    /// Begin a space.
+    New {
+        /// What this device calls it.
+        name: String,
+    },
+    /// Join a space that somebody else began.
+    Join {
+        /// What `ticket` printed on the other device.
+        ticket: String,
+        /// What this device calls it.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// List the spaces of this device.
+    Spaces,
+    /// Print an invitation to a space. It is a secret: whoever has it can join.
+    Ticket {
+        space: String,
+    },
+    /// List the objects of a space.
+    Ls {
+        space: String,
+    },
+    /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
+    Serve(Serve),
+    /// A number that everybody adds to.
+    #[command(subcommand)]
+    Counter(Counter),
+    /// A set of elements.
+    #[command(subcommand)]
+    Set(Set),
+    /// Values by key. Values are JSON, and bare words are strings.
+    #[command(subcommand)]
+    Map(Map),
+    /// One value.
+    #[command(subcommand)]
+    Register(Register),
+    /// Put a JSON object, or JSON lines {"key": .., "value": ..}, into a map.
+    Import {
+        /// SPACE/PATH of the map.
+        target: String,
+        /// The file; `-` reads standard input.
+        file: String,
+    },
+    /// Print a space, or one object of it, as JSON.
+    Export {
+        /// SPACE or SPACE/PATH.
+        target: String,
+    },
+    /// One transaction of JSON lines from standard input, such as {"map": PATH, "put": KEY, "value": V}.
+    #[command(after_help = "\
+Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}  {\"counter\": PATH, \"add\": N}
+       {\"set\": PATH, \"add\": E}  {\"set\": PATH, \"rm\": E}  {\"register\": PATH, \"put\": V}")]
+    Batch {
+        space: String,
+        /// The file; `-` reads standard input.
+        #[arg(default_value = "-")]
+        file: String,
+    },
+    /// Print changes as they happen, until interrupted.
+    Watch {
+        /// SPACE or SPACE/PATH.
+        target: String,
+    },
+    /// Sync a space with one peer, once, until both hold the same.
+    Sync {
+        space: String,
+        /// Where the peer listens, as its `serve` prints.
+        address: Multiaddr,
+    },
+    /// In sync with whom, since when.
+    Status,
+    /// Who was met, and how far behind they are.
+    Peers,
+    /// Recompute everything that the stores say about themselves.
+    Verify {
+        space: Option<String>,
+    },
+}
+
+/// How to run a node.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; several times for several places.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Stay connected to this peer; several times for several peers.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) peer: Vec<Multiaddr>,
+    /// Do not look for peers on the local network.
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Counter {
+    /// Add N, which may be negative.
+    Add {
+        /// SPACE/PATH.
+        target: String,
+        #[arg(default_value_t = 1, allow_negative_numbers = true)]
+        n: i64,
+    },
+    /// Print the number.
+    Get {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Set {
+    /// Add an element.
+    Add {
+        /// SPACE/PATH.
+        target: String,
+        element: String,
+    },
+    /// Remove an element.
+    Rm {
+        /// SPACE/PATH.
+        target: String,
+        element: String,
+    },
+    /// Print whether an element is there.
+    Has {
+        /// SPACE/PATH.
+        target: String,
+        element: String,
+    },
+    /// Print the elements.
+    Ls {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Map {
+    /// Set the value of a key.
+    Put {
+        /// SPACE/PATH.
+        target: String,
+        key: String,
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Print the value of a key.
+    Get {
+        /// SPACE/PATH.
+        target: String,
+        key: String,
+    },
+    /// Remove a key.
+    Rm {
+        /// SPACE/PATH.
+        target: String,
+        key: String,
+    },
+    /// Print keys and values.
+    Ls {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Register {
+    /// Set the value.
+    Put {
+        /// SPACE/PATH.
+        target: String,
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Print the value.
+    Get {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+impl Command {
+    /// Whether it has to reach others by itself.
+    pub(crate) fn needs_network(&self) -> bool {
+        matches!(self, Self::Sync { .. })
+    }
+
+    /// The file whose content it works on.
+    pub(crate) fn file(&self) -> Option<&str> {
+        match self {
+            Self::Import { file, .. } | Self::Batch { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+}
+
+/// Where a user's data lies when nothing else was said.
+pub(crate) fn default_directory() -> Result<PathBuf, Failure> {
+    let from = |name: &str, below: &str| {
+        std::env::var_os(name).filter(|value| !value.is_empty()).map(|base| PathBuf::from(base).join(below))
+    };
+    from("XDG_DATA_HOME", "rejoin")
+        .or_else(|| from("HOME", ".local/share/rejoin"))
+        .or_else(|| from("APPDATA", "rejoin"))
+        .ok_or_else(|| Failure::other("there is no home folder: say where the data lies with --data DIR".into()))
+}
+
+/// Bytes of recent changes that are kept, where they are to be others than the default: 0 makes every sync a bulk.
+pub(crate) fn log_bytes() -> Option<u64> {
+    std::env::var("REJOIN_LOG_BYTES").ok()?.parse().ok()
+}

@@ -1,0 +1,183 @@
+//! Reading and writing objects.
+
+use std::time::Duration;
+
+use rejoin::core::row::Kind;
+use rejoin::{Change, Node, Space};
+use serde_json::{Value, json};
+
+use super::spaces::kind;
+use super::{Answer, settle, target, value};
+use crate::arguments::{Counter, Map, Register, Set};
+use crate::failure::Failure;
+
+type Receipt = Option<(usize, Duration)>;
+
+pub(super) async fn counter(
+    node: &Node,
+    command: &Counter,
+    receipt: Receipt,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let (Counter::Add { target: at, .. } | Counter::Get { target: at }) = command;
+    let (space, path) = target(node, at)?;
+    let counter = space.counter(path);
+    if let Counter::Add { n, .. } = command {
+        settle(counter.add(*n), receipt).await?;
+    }
+    answer.say(json!({ "value": counter.get()? }));
+    Ok(())
+}
+
+pub(super) async fn set(
+    node: &Node,
+    command: &Set,
+    receipt: Receipt,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let (Set::Add { target: at, .. } | Set::Rm { target: at, .. } | Set::Has { target: at, .. } | Set::Ls { target: at }) =
+        command;
+    let (space, path) = target(node, at)?;
+    let set = space.set::<Value>(path);
+    let present = |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
+    let said = match command {
+        Set::Add { element, .. } => {
+            let element = value(element);
+            settle(set.insert(element.clone()), receipt).await?;
+            present(&element)?
+        }
+        Set::Rm { element, .. } => {
+            let element = value(element);
+            settle(set.remove(&element), receipt).await?;
+            present(&element)?
+        }
+        Set::Has { element, .. } => present(&value(element))?,
+        Set::Ls { .. } => set.elements()?.into(),
+    };
+    answer.say(said);
+    Ok(())
+}
+
+pub(super) async fn map(
+    node: &Node,
+    command: &Map,
+    receipt: Receipt,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let (Map::Put { target: at, .. } | Map::Get { target: at, .. } | Map::Rm { target: at, .. } | Map::Ls { target: at }) =
+        command;
+    let (space, path) = target(node, at)?;
+    let map = space.map::<Value, Value>(path);
+    let said = match command {
+        Map::Put { key, value: word, .. } => {
+            let value = value(word);
+            settle(map.put(key.as_str().into(), value.clone()), receipt).await?;
+            json!({ "key": key, "value": value })
+        }
+        Map::Get { key, .. } => {
+            let value = map.get(key)?.ok_or_else(|| nothing(&format!("{at} {key}")))?;
+            json!({ "key": key, "value": value })
+        }
+        Map::Rm { key, .. } => {
+            settle(map.remove(key), receipt).await?;
+            json!({ "key": key })
+        }
+        Map::Ls { .. } => {
+            map.entries()?.into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
+        }
+    };
+    answer.say(said);
+    Ok(())
+}
+
+pub(super) async fn register(
+    node: &Node,
+    command: &Register,
+    receipt: Receipt,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let (Register::Put { target: at, .. } | Register::Get { target: at }) = command;
+    let (space, path) = target(node, at)?;
+    let register = space.register::<Value>(path);
+    let said = match command {
+        Register::Put { value: word, .. } => {
+            let value = value(word);
+            settle(register.put(value.clone()), receipt).await?;
+            value
+        }
+        Register::Get { .. } => register.get()?.ok_or_else(|| nothing(at))?,
+    };
+    answer.say(json!({ "value": said }));
+    Ok(())
+}
+
+fn nothing(at: &str) -> Failure {
+    Failure::other(format!("there is nothing at {at}"))
+}
+
+/// A map as a JSON object, a set as an array, all else as it is; a space as an array of its objects.
+pub(super) fn export(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let (name, path) = at.split_once('/').map_or((at, None), |(name, path)| (name, Some(path)));
+    let space = node.space(name)?;
+    let wanted = |object: &&rejoin::ObjectInfo| path.is_none_or(|path| object.path == path);
+    let objects = space.objects()?;
+    let mut exported = Vec::new();
+    for object in objects.iter().filter(wanted) {
+        let value = object_value(&space, object)?;
+        exported.push(json!({ "path": object.path, "kind": kind(object.kind), "value": value }));
+    }
+    if path.is_none() {
+        answer.say(exported.into());
+        return Ok(());
+    }
+    match exported.len() {
+        0 => return Err(nothing(at)),
+        1 => answer.say(exported[0]["value"].take()),
+        // Objects of several kinds share the path.
+        _ => answer.say(exported.into()),
+    }
+    Ok(())
+}
+
+fn object_value(space: &Space, object: &rejoin::ObjectInfo) -> Result<Value, Failure> {
+    let path = &object.path;
+    Ok(match object.kind {
+        Kind::PN_COUNTER => space.counter(path).get()?.into(),
+        Kind::OR_SET => space.set::<Value>(path).elements()?.into(),
+        Kind::LWW_MAP => {
+            let entries = space.map::<Value, Value>(path).entries()?;
+            if entries.iter().all(|(key, _)| key.is_string()) {
+                let text = |key: Value| key.as_str().unwrap_or_default().to_owned();
+                Value::Object(entries.into_iter().map(|(key, value)| (text(key), value)).collect())
+            } else {
+                entries.into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
+            }
+        }
+        Kind::LWW_REGISTER => space.register::<Value>(path).get()?.unwrap_or_default(),
+        Kind::MV_REGISTER => space.multi_register::<Value>(path).values()?.into(),
+        Kind::FLAG => space.flag(path).get()?.into(),
+        _ => json!({ "rows": object.rows }),
+    })
+}
+
+/// Until whoever watches goes away, or the node is closed.
+pub(super) async fn watch(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let (name, wanted) = at.split_once('/').map_or((at, None), |(name, path)| (name, Some(path)));
+    let mut changes = node.space(name)?.changes();
+    while let Some(change) = changes.next().await {
+        match change {
+            Change::Row { kind: of, path, key, value, author, time } => {
+                if wanted.is_none_or(|wanted| wanted == path) {
+                    let time = time.map(|time| time.millis());
+                    let author = author.map(|author| author.to_string());
+                    answer.say(json!({
+                        "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
+                    }));
+                }
+            }
+            Change::Missed { reports } => answer.say(json!({ "missed": reports })),
+            _ => {}
+        }
+    }
+    Ok(())
+}

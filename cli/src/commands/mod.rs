@@ -1,0 +1,159 @@
+//! What each command does to a node. The answer is JSON values, whoever asked: [`crate::render`] turns them into words.
+
+mod data;
+mod import;
+mod spaces;
+mod status;
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rejoin::{Commit, Node, Space};
+use serde_json::Value;
+
+use crate::arguments::{Command, RequestArguments, Words};
+use crate::failure::{ERROR, Failure};
+
+/// A command as it came, and what it was parsed to.
+pub(crate) struct Request {
+    /// The words, for the socket of a running node.
+    pub(crate) words: Vec<String>,
+    pub(crate) arguments: RequestArguments,
+    /// What an import or a batch works on.
+    pub(crate) input: Option<String>,
+}
+
+impl Request {
+    /// Reads what the command works on, here where its file is.
+    pub(crate) fn read(arguments: RequestArguments) -> Result<Self, Failure> {
+        let words = words_of_process();
+        let input = arguments.command.file().map(read_file).transpose()?;
+        Ok(Self { words, arguments, input })
+    }
+
+    /// A command that came through the socket.
+    pub(crate) fn parse(words: Vec<String>, input: Option<String>) -> Result<Self, Failure> {
+        let parsed = Words::try_parse_from(&words)
+            .map_err(|error| Failure::usage(error.to_string().trim().to_owned()))?;
+        Ok(Self { words, arguments: parsed.request, input })
+    }
+}
+
+/// The words of this process's command line without the options that only concern its own end.
+fn words_of_process() -> Vec<String> {
+    let mut words = std::env::args().skip(1).peekable();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" => {
+                kept.push(word);
+                kept.extend(words);
+                break;
+            }
+            "--json" => {}
+            "--data" => drop(words.next()),
+            data if data.starts_with("--data=") => {}
+            _ => kept.push(word),
+        }
+    }
+    kept
+}
+
+fn read_file(path: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match path {
+        "-" => std::io::stdin().read_to_string(&mut text).map(drop),
+        path => std::fs::read_to_string(path).map(|content| text = content),
+    };
+    read.map_err(|error| Failure::other(format!("cannot read {path}: {error}")))?;
+    Ok(text)
+}
+
+/// Where the values of an answer go.
+pub(crate) struct Answer<'a> {
+    show: &'a mut (dyn FnMut(Value) + Send),
+    code: u8,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(show: &'a mut (dyn FnMut(Value) + Send)) -> Self {
+        Self { show, code: 0 }
+    }
+
+    pub(crate) fn say(&mut self, value: Value) {
+        (self.show)(value);
+    }
+
+    /// The command has answered, and its answer is bad news.
+    pub(crate) fn bad_news(&mut self, code: u8) {
+        self.code = code;
+    }
+
+    pub(crate) fn exit(&self) -> u8 {
+        self.code
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+/// Does what a command asks.
+pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let receipt = request.arguments.receipt();
+    match &request.arguments.command {
+        Command::Init => spaces::init(node, answer),
+        Command::New { name } => spaces::new(node, name, answer).await?,
+        Command::Join { ticket, name } => spaces::join(node, ticket, name.as_deref(), answer).await?,
+        Command::Spaces => spaces::list(node, answer)?,
+        Command::Ticket { space } => spaces::ticket(node, space, answer).await?,
+        Command::Ls { space } => spaces::objects(node, space, answer)?,
+        Command::Counter(command) => data::counter(node, command, receipt, answer).await?,
+        Command::Set(command) => data::set(node, command, receipt, answer).await?,
+        Command::Map(command) => data::map(node, command, receipt, answer).await?,
+        Command::Register(command) => data::register(node, command, receipt, answer).await?,
+        Command::Import { target, .. } => {
+            let input = request.input.as_deref().unwrap_or_default();
+            import::import(node, target, input, receipt, answer).await?;
+        }
+        Command::Batch { space, .. } => {
+            let input = request.input.as_deref().unwrap_or_default();
+            import::batch(node, space, input, receipt, answer).await?;
+        }
+        Command::Export { target } => data::export(node, target, answer)?,
+        Command::Watch { target } => data::watch(node, target, answer).await?,
+        Command::Sync { space, address } => status::sync(node, space, address, answer).await?,
+        Command::Status => status::status(node, answer)?,
+        Command::Peers => status::peers(node, answer)?,
+        Command::Verify { space } => status::verify(node, space.as_deref(), answer)?,
+        Command::Serve(_) => {
+            return Err(Failure { code: ERROR, words: "a node runs on this data directory already".into() });
+        }
+    }
+    Ok(())
+}
+
+/// Takes `SPACE/PATH` apart.
+fn target<'a>(node: &Node, target: &'a str) -> Result<(Space, &'a str), Failure> {
+    let (space, path) = target
+        .split_once('/')
+        .ok_or_else(|| Failure::usage(format!("`{target}` lacks a path: write SPACE/PATH, such as {target}/tasks")))?;
+    Ok((node.space(space)?, path))
+}
+
+/// Waits as long as was asked for.
+async fn settle<T: Send + 'static>(
+    commit: Commit<T>,
+    receipt: Option<(usize, std::time::Duration)>,
+) -> Result<T, Failure> {
+    Ok(match receipt {
+        Some((devices, within)) => commit.confirmed(devices, within).await?,
+        None => commit.await?,
+    })
+}
+
+/// JSON, or a bare word as a string.
+fn value(word: &str) -> Value {
+    serde_json::from_str(word).unwrap_or_else(|_| Value::String(word.to_owned()))
+}

@@ -1,0 +1,74 @@
+//! Spaces: begin, join, list, invite.
+
+use rejoin::{Grant, Node, Space};
+use serde_json::json;
+
+use super::Answer;
+use crate::failure::Failure;
+
+pub(super) fn init(node: &Node, answer: &mut Answer<'_>) {
+    answer.say(json!({ "id": node.id().to_string() }));
+}
+
+pub(super) async fn new(node: &Node, name: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let space = node.create(name).await?;
+    let ticket = space.ticket(Grant::Write).await?.to_string();
+    answer.say(json!({ "name": space.name(), "id": space.id().to_string(), "ticket": ticket }));
+    Ok(())
+}
+
+pub(super) async fn join(
+    node: &Node,
+    ticket: &str,
+    name: Option<&str>,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let ticket = ticket.parse().map_err(rejoin::Error::from)?;
+    let space = match name {
+        Some(name) => node.join_as(&ticket, name).await?,
+        None => node.join(&ticket).await?,
+    };
+    answer.say(json!({ "name": space.name(), "id": space.id().to_string() }));
+    Ok(())
+}
+
+pub(super) fn list(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let describe = |space: Space| {
+        let status = space.status()?;
+        let (id, root) = (space.id().to_string(), status.root.to_string());
+        Ok::<_, Failure>(json!({ "name": space.name(), "id": id, "rows": status.rows, "root": root }))
+    };
+    let spaces = node.spaces().into_iter().map(describe).collect::<Result<Vec<_>, _>>()?;
+    answer.say(spaces.into());
+    Ok(())
+}
+
+pub(super) async fn ticket(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let ticket = node.space(space)?.ticket(Grant::Write).await?;
+    answer.say(json!({ "ticket": ticket.to_string() }));
+    Ok(())
+}
+
+pub(super) fn objects(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let objects = node.space(space)?.objects()?;
+    let describe =
+        |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
+    answer.say(objects.into_iter().map(describe).collect());
+    Ok(())
+}
+
+/// What people call a kind.
+pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
+    use rejoin::core::row::Kind;
+    let name = match kind {
+        Kind::PN_COUNTER => "counter",
+        Kind::G_COUNTER => "growing-counter",
+        Kind::OR_SET => "set",
+        Kind::LWW_MAP => "map",
+        Kind::LWW_REGISTER => "register",
+        Kind::MV_REGISTER => "multi-register",
+        Kind::FLAG => "flag",
+        Kind(other) => return format!("kind-{other}"),
+    };
+    name.to_owned()
+}

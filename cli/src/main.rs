@@ -1,0 +1,103 @@
+//! The rejoin command: a node to run, and everything a person does with one.
+//!
+//! Every command works with and without a running node: while `serve` runs on a data directory the others go through its
+//! socket, otherwise they open the directory themselves. Standard output is data, standard error is talk.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`arguments`] | the words of the command line |
+//! | [`commands`] | what each command does to a node, as JSON values |
+//! | [`render`] | the same for people |
+//! | [`socket`] | commands through a running node |
+//! | [`serve`] | the running node |
+//! | [`failure`] | exit codes |
+
+mod arguments;
+mod commands;
+mod failure;
+mod render;
+mod serve;
+mod socket;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use commands::{Answer, Request};
+use failure::Failure;
+use rejoin::Node;
+
+/// How often, and how far apart, a data directory that another command holds is tried again.
+const PATIENCE: usize = 40;
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::other(format!("no threads: {error}")).report(),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { data, json, request } = arguments;
+    let data = data.map_or_else(arguments::default_directory, Ok)?;
+    if let Command::Serve(options) = request.command {
+        // What a short command holds is free again in a moment; what a running node holds is not.
+        for _ in 0..PATIENCE {
+            match serve::run(&data, &options).await {
+                Err(failure) if failure.is_locked() && !socket::answers(&data).await => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome.map(|()| ExitCode::SUCCESS),
+            }
+        }
+        return serve::run(&data, &options).await.map(|()| ExitCode::SUCCESS);
+    }
+    let request = Request::read(request)?;
+    let render = render::of(&request.arguments.command, json);
+    let mut show = |value| render.show(&value);
+    for _ in 0..PATIENCE {
+        if let Some(answered) = socket::ask(&data, &request, &mut show).await? {
+            return Ok(answered);
+        }
+        match on_own_node(&data, &request, &mut show).await {
+            Err(failure) if failure.is_locked() => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    on_own_node(&data, &request, &mut show).await
+}
+
+/// Opens the data directory, does what is asked, and lets go of it.
+async fn on_own_node(
+    data: &std::path::Path,
+    request: &Request,
+    show: &mut (dyn FnMut(serde_json::Value) + Send),
+) -> Result<ExitCode, Failure> {
+    let mut builder = Node::builder(data).mdns(false).listen([]);
+    if !request.arguments.command.needs_network() {
+        builder = builder.offline(true);
+    }
+    if let Some(bytes) = arguments::log_bytes() {
+        builder = builder.log_bytes(bytes);
+    }
+    let node = builder.open().await?;
+    for (space, why) in node.unusable() {
+        eprintln!("rejoin: the space {space} cannot be used: {why}");
+    }
+    let mut answer = Answer::new(show);
+    let outcome = commands::run(&node, request, &mut answer).await;
+    let closed = node.close().await;
+    outcome?;
+    closed?;
+    Ok(answer.code())
+}

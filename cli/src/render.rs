@@ -1,0 +1,160 @@
+//! Answers for people: lines and tables instead of JSON.
+
+use serde_json::Value;
+
+use crate::arguments::{Command, Counter, Map, Register, Set};
+
+/// How the values of one command are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Render {
+    Json,
+    /// JSON over several lines.
+    Pretty,
+    /// One field of the value.
+    Field(&'static str),
+    /// One line per item, its fields apart by tabs.
+    Table(&'static [&'static str]),
+    /// One line per element.
+    List,
+    Status,
+}
+
+/// How to show the answers of a command.
+pub(crate) fn of(command: &Command, json: bool) -> Render {
+    if json {
+        return Render::Json;
+    }
+    match command {
+        Command::New { .. } | Command::Ticket { .. } => Render::Field("ticket"),
+        Command::Init => Render::Field("id"),
+        Command::Join { .. } => Render::Field("name"),
+        Command::Spaces => Render::Table(&["name", "rows", "id"]),
+        Command::Ls { .. } => Render::Table(&["path", "kind", "rows"]),
+        Command::Counter(Counter::Add { .. } | Counter::Get { .. }) => Render::Field("value"),
+        Command::Set(Set::Ls { .. }) => Render::List,
+        Command::Set(_) => Render::Field("present"),
+        Command::Map(Map::Ls { .. }) => Render::Table(&["key", "value"]),
+        Command::Map(Map::Rm { .. }) => Render::Field("key"),
+        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => Render::Field("value"),
+        Command::Import { .. } => Render::Field("rows"),
+        Command::Batch { .. } => Render::Field("acts"),
+        Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
+        Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
+        Command::Status => Render::Status,
+        Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
+        Command::Watch { .. } | Command::Serve(_) => Render::Json,
+    }
+}
+
+impl Render {
+    /// Prints a value.
+    pub(crate) fn show(self, value: &Value) {
+        let text = self.text(value);
+        if !text.is_empty() {
+            // A reader that closed the pipe has read what it wanted.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes());
+        }
+    }
+
+    fn text(self, value: &Value) -> String {
+        match self {
+            Self::Json => value.to_string(),
+            Self::Pretty => format!("{value:#}"),
+            Self::Field(field) => plain(&value[field]),
+            Self::List => lines(value, plain),
+            Self::Table(fields) => lines(value, |item| {
+                let cells: Vec<String> = fields.iter().map(|field| plain(&item[*field])).collect();
+                cells.join("\t").trim_end().to_owned()
+            }),
+            Self::Status => status(value),
+        }
+    }
+}
+
+fn lines(value: &Value, line: impl Fn(&Value) -> String) -> String {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Strings without quotes, nothing for null, JSON otherwise.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// One line a space: count, direction, peer, since when.
+fn status(value: &Value) -> String {
+    let line = |space: &Value| {
+        let (name, rows, unsynced) = (plain(&space["name"]), plain(&space["rows"]), &space["unsynced"]);
+        let waiting = match unsynced.as_u64() {
+            Some(0) | None => "everything here is on another device too".to_owned(),
+            Some(1) => "1 change only on this device".to_owned(),
+            Some(n) => format!("{n} changes only on this device"),
+        };
+        let peers: Vec<String> =
+            space["peers"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(peer).collect();
+        let peers = if peers.is_empty() {
+            "nobody met yet: run `rejoin serve`, and give others the ticket".to_owned()
+        } else {
+            peers.join("; ")
+        };
+        format!("{name}  {rows} rows, {waiting}; {peers}")
+    };
+    let mut text = lines(&value["spaces"], line);
+    for space in value["unusable"].as_array().into_iter().flatten() {
+        text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
+    }
+    if text.is_empty() { "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into() } else { text }
+}
+
+fn peer(peer: &Value) -> String {
+    let id = plain(&peer["peer"]);
+    let short = &id[id.len().saturating_sub(8)..];
+    let behind = peer["behind"].as_u64().unwrap_or(0);
+    let state = match (peer["connected"] == true, peer["in_sync"] == true) {
+        (true, true) => "in sync".to_owned(),
+        (true, false) => format!("connected, {behind} changes behind"),
+        (false, true) => "was in sync, away now".to_owned(),
+        (false, false) => format!("away, {behind} changes behind"),
+    };
+    match peer["proven_at"].as_u64() {
+        Some(at) => format!("{short} {state} (proven {} s ago)", now_ms().saturating_sub(at) / 1000),
+        None => format!("{short} {state}"),
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tables_and_lists_are_plain_lines() {
+        let map = json!([{ "key": "a", "value": { "n": 1 } }, { "key": "b", "value": "two" }]);
+        assert_eq!(Render::Table(&["key", "value"]).text(&map), "a\t{\"n\":1}\nb\ttwo");
+        assert_eq!(Render::List.text(&json!(["x", 2])), "x\n2");
+        assert_eq!(Render::Field("value").text(&json!({ "value": "x" })), "x");
+    }
+
+    #[test]
+    fn status_says_how_many_and_what_to_do() {
+        let empty = json!({ "spaces": [], "unusable": [] });
+        assert!(Render::Status.text(&empty).contains("rejoin new"));
+        let space = json!({ "spaces": [{ "name": "board", "rows": 3, "unsynced": 2, "peers": [
+            { "peer": "12D3KooWabcdefgh", "connected": true, "in_sync": false, "behind": 2, "proven_at": null }
+        ] }], "unusable": [] });
+        assert_eq!(
+            Render::Status.text(&space),
+            "board  3 rows, 2 changes only on this device; abcdefgh connected, 2 changes behind"
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! The running node.
+
+use std::io::Write;
+use std::path::Path;
+
+use rejoin::{Multiaddr, Node};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::{self, Serve};
+use crate::failure::Failure;
+use crate::socket::Socket;
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
+    let Serve { listen, peer, no_mdns } = options;
+    let mut builder = Node::builder(data).mdns(!no_mdns);
+    if !listen.is_empty() {
+        builder = builder.listen(listen.clone());
+    }
+    for address in peer {
+        builder = builder.peer(address.clone());
+    }
+    if let Some(bytes) = arguments::log_bytes() {
+        builder = builder.log_bytes(bytes);
+    }
+    let cannot = |error: std::io::Error| Failure::other(format!("cannot wait for signals: {error}"));
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(cannot)?;
+    let node = builder.open().await?;
+    for (space, why) in node.unusable() {
+        eprintln!("rejoin: the space {space} cannot be used: {why}");
+    }
+    let socket = Socket::open(data)?;
+    tokio::select! {
+        () = announce(&node) => {}
+        () = socket.serve(&node) => {}
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    drop(socket);
+    node.close().await?;
+    Ok(())
+}
+
+/// Prints addresses as the system gives them, and what they become.
+async fn announce(node: &Node) {
+    let Some(network) = node.network() else { return };
+    let mut listening = network.listening();
+    let mut told: Vec<Multiaddr> = Vec::new();
+    loop {
+        let now = listening.borrow_and_update().clone();
+        for address in now.iter().filter(|address| !told.contains(address)) {
+            let address = format!("{address}/p2p/{}", node.id());
+            let line = format!("{}\n", json!({ "event": "listening", "addr": address }));
+            // Whoever started this and reads no further must not end it.
+            let _ = std::io::stdout().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush());
+        }
+        told = now;
+        if listening.changed().await.is_err() {
+            // The network has ended; the signal that ended it comes next.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The two clocks of this machine, read in one place.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rejoin_core::engine::Now;
+
+/// Reads both clocks; the monotonic one counts from when this was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { mono_ms: millis(self.0.elapsed()), wall_ms: wall_ms() }
+    }
+
+    /// When the monotonic clock will show `mono_ms`.
+    pub(crate) fn at(&self, mono_ms: u64) -> tokio::time::Instant {
+        (self.0 + Duration::from_millis(mono_ms)).into()
+    }
+}
+
+/// Milliseconds since 1970; 0 for a clock before that.
+pub(crate) fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

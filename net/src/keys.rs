@@ -1,0 +1,140 @@
+//! The secret of a device, and the two key pairs that follow from it.
+//!
+//! One file with 32 random bytes, readable by its owner only. From it follow the *device key*, which vouches for what is
+//! written here, and the *transport key*, whose hash is the peer id. The transport key also depends on where the file
+//! lies (its lineage): a copied data directory answers under another peer id, so that it and its original can meet.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use libp2p::identity::Keypair;
+use rejoin_core::identity::Ed25519;
+use thiserror::Error;
+
+const DEVICE: &str = "rejoin 2026 device key";
+const TRANSPORT: &str = "rejoin 2026 transport key";
+
+/// A secret that cannot be had. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The file cannot be read or made.
+    #[error("cannot read or make the device key {path}: {error}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file is there and holds something else.
+    #[error("{path} is no device key: it has to hold 32 bytes, and holds {found}; restore it from a backup", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it holds.
+        found: usize,
+    },
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// The secret of a device.
+#[derive(Clone)]
+pub struct Keys {
+    seed: [u8; 32],
+    place: [u8; 16],
+}
+
+impl Keys {
+    /// A new secret that lies nowhere.
+    pub fn random() -> Result<Self, KeyError> {
+        Ok(Self { seed: random()?, place: [0; 16] })
+    }
+
+    /// The secret in a file, made when there is none.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        let io = |error| KeyError::Io { path: path.to_owned(), error };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let seed = random::<32>()?;
+                create(path, &seed).map_err(io)?;
+                seed.to_vec()
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let found = bytes.len();
+        let seed =
+            bytes.try_into().map_err(|_| KeyError::Malformed { path: path.to_owned(), found })?;
+        Ok(Self { seed, place: crate::store::lineage(path).map_err(io)? })
+    }
+
+    /// What vouches for the writes of this device.
+    pub fn device(&self) -> Ed25519 {
+        Ed25519::from_seed(blake3::derive_key(DEVICE, &self.seed))
+    }
+
+    /// What its connections are secured with.
+    pub fn transport(&self) -> Keypair {
+        let material = [&self.seed[..], &self.place].concat();
+        let secret = blake3::derive_key(TRANSPORT, &material);
+        Keypair::ed25519_from_bytes(secret).expect("any 32 bytes are a secret key")
+    }
+}
+
+/// Random bytes from the system.
+pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes the file beside its place first: a power cut leaves all of it, or none.
+fn create(path: &Path, seed: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(seed)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use rejoin_core::identity::Identity;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_stays_and_a_copy_of_it_is_another_peer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, copy) = (folder.path().join("device.key"), folder.path().join("copy.key"));
+        let first = Keys::open(&path).expect("made");
+        let again = Keys::open(&path).expect("read");
+        assert_eq!(first.device().device(), again.device().device());
+        assert_eq!(first.transport().public(), again.transport().public());
+        fs::copy(&path, &copy).expect("copied");
+        let copied = Keys::open(&copy).expect("read");
+        assert_eq!(first.device().device(), copied.device().device());
+        assert_ne!(first.transport().public(), copied.transport().public());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_refused_and_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("device.key");
+        fs::write(&path, b"short").expect("written");
+        assert!(matches!(Keys::open(&path), Err(KeyError::Malformed { found: 5, .. })));
+        assert_eq!(fs::read(&path).expect("kept"), b"short");
+    }
+}

@@ -1,0 +1,21 @@
+//! Everything of rejoin that waits: the store on disk, the network, and the one loop that drives an engine.
+//!
+//! The engine is pure: it says what to persist and what to send. Here is who does it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`store`] | a space in one redb file; the lock of a data directory |
+//! | [`keys`] | the secret of a device and what follows from it |
+//! | [`replica`] | one space on this device: an engine, its store, its streams, and the loop that joins them |
+//! | [`swarm`] | libp2p: connections, discovery, gossip, and whom to dial again |
+//!
+//! A [`replica::Replica`] works without a network; a [`swarm::Network`] carries any number of replicas.
+
+mod clock;
+pub mod keys;
+pub mod replica;
+pub mod store;
+pub mod swarm;
+mod wire;
+
+pub use libp2p::{Multiaddr, PeerId};

@@ -1,0 +1,258 @@
+//! One space on this device: an engine over its store, and the loop that carries out what the engine asks for.
+//!
+//! The engine lies behind a mutex, so reads and writes are plain calls that never wait for a disk or a peer. Everything
+//! that waits happens in one task per replica, the loop in [`driver`]: it drains the engine's outputs, hands commits to a
+//! thread that may block, moves frames between streams and the engine, and lets time pass. Whoever writes wakes it.
+//!
+//! What this replica learns is told as [`News`], to as many listeners as there are; a slow listener misses some and is
+//! told so, and holds up nobody.
+
+mod contacts;
+mod driver;
+mod link;
+mod peers;
+mod storage;
+mod waiting;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rejoin_core::engine::{Config, Engine, Event, OpenError, Reader, Stats, Transaction, WriteError};
+use rejoin_core::identity::Identity;
+use rejoin_core::row::RowKey;
+use rejoin_core::store::StoreError;
+use rejoin_core::{Dot, SpaceId};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::swarm::Network;
+pub(crate) use driver::Inbox;
+pub use peers::{PeerStatus, Status, SyncReport};
+pub use storage::{Committer, Storage};
+use waiting::Waiting;
+pub use waiting::Lost;
+
+/// News that wait for a slow listener; beyond it the oldest are dropped and it is told how many.
+const NEWS: usize = 1024;
+/// Messages that wait for the loop. Streams are read no further while it is full.
+const INBOX: usize = 256;
+
+/// What a replica tells.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// Committed transactions changed these rows, here or elsewhere.
+    Changed(Arc<[RowKey]>),
+    /// Who is connected, or in sync, has changed.
+    Peers,
+    /// Something that an operator may want to know.
+    Event(Event),
+    /// The replica is closed; nothing more will be told.
+    Closed,
+}
+
+/// How others are told of what a replica is asked to do after it was closed.
+fn closed() -> StoreError {
+    StoreError::Io("the node is closed".into())
+}
+
+/// Behind the mutex.
+struct State {
+    /// `None` once closed.
+    engine: Option<Engine<Storage>>,
+    /// Durable and no longer readable: nothing may be written over it.
+    broken: Option<StoreError>,
+    waiting: Waiting,
+    peers: peers::Peers,
+    /// Messages that came by gossip.
+    gossip_in: u64,
+}
+
+impl State {
+    /// The engine, or why there is none to ask.
+    fn engine(&self) -> Result<&Engine<Storage>, StoreError> {
+        match &self.broken {
+            Some(error) => Err(error.clone()),
+            None => self.engine.as_ref().ok_or_else(closed),
+        }
+    }
+}
+
+/// What the loop and the handles share.
+struct Shared {
+    space: SpaceId,
+    clock: Clock,
+    state: Mutex<State>,
+    /// There is something to drain.
+    wake: Notify,
+    news: broadcast::Sender<News>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is a bug that was reported already; the engine's own checks guard the data.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listening is no error.
+        let _ = self.news.send(news);
+    }
+}
+
+/// Everything that a replica is opened with.
+pub struct Options {
+    /// The engine's settings.
+    pub config: Config,
+    /// Who vouches for what is written here.
+    pub identity: Box<dyn Identity>,
+    /// Where the space lies.
+    pub storage: Storage,
+    /// How it is made durable.
+    pub committer: Committer,
+    /// Who carries it to others, if anybody does.
+    pub network: Option<Network>,
+    /// What others held when it was last open.
+    pub elsewhere: rejoin_core::VersionVector,
+    /// Fresh random bytes.
+    pub seed: [u8; 32],
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Replica({:?})", self.shared.space)
+    }
+}
+
+/// One space on this device. Cheap to clone; all clones are the same replica.
+#[derive(Clone)]
+pub struct Replica {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Inbox>,
+}
+
+impl Replica {
+    /// Opens a space and starts its loop on the runtime of the caller.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let Options { config, identity, storage, committer, network, elsewhere, seed } = options;
+        let engine = Engine::open(config, identity, storage, seed)?;
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let state = State {
+            engine: Some(engine),
+            broken: None,
+            waiting: Waiting::new(elsewhere),
+            peers: peers::Peers::default(),
+            gossip_in: 0,
+        };
+        let shared = Arc::new(Shared {
+            space: config.space,
+            clock: Clock::new(),
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            news: broadcast::channel(NEWS).0,
+        });
+        if let Some(network) = &network {
+            network.host(config.space, inbox.clone());
+        }
+        let driver = driver::Driver::new(shared.clone(), messages, inbox.downgrade(), committer, network);
+        tokio::spawn(driver.run());
+        Ok(Self { shared, inbox })
+    }
+
+    /// The space.
+    pub fn space(&self) -> SpaceId {
+        self.shared.space
+    }
+
+    /// Reads the state in memory: all own writes, and everything that has arrived.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&Reader<'_, Storage>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let state = self.shared.state();
+        read(&state.engine()?.reader())
+    }
+
+    /// Visits every live row in memory, in key order.
+    pub fn visit_rows(
+        &self,
+        visit: &mut dyn FnMut(&RowKey, &[rejoin_core::row::Entry]),
+    ) -> Result<(), StoreError> {
+        self.shared.state().engine()?.visit_rows(visit)
+    }
+
+    /// Runs a transaction; it shows in reads when this returns. Its last dot names it; `None` when it changed nothing.
+    pub fn write<T, E: From<WriteError>>(
+        &self,
+        write: impl FnOnce(&mut Transaction<'_, Storage>) -> Result<T, E>,
+    ) -> Result<(T, Option<Dot>), E> {
+        let mut state = self.shared.state();
+        state.engine().map_err(WriteError::Store)?;
+        let engine = state.engine.as_mut().expect("it was there just now");
+        let written = engine.write(self.shared.clock.now(), write)?;
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(written)
+    }
+
+    /// Waits until a change made here is durable here.
+    pub fn saved(&self, dot: Dot) -> impl Future<Output = Result<(), Lost>> + Send + 'static {
+        let mut state = self.shared.state();
+        let durable = state.engine.as_ref().map(|engine| engine.is_durable(&dot));
+        let wait = match durable {
+            Some(true) => None,
+            Some(false) => Some(state.waiting.for_save(dot)),
+            None => Some(oneshot::channel().1),
+        };
+        async move {
+            match wait {
+                None => Ok(()),
+                Some(wait) => wait.await.unwrap_or_else(|_| Err(Lost(closed()))),
+            }
+        }
+    }
+
+    /// Waits until `wanted` other devices said that a change is durable there. The error is how many did in time; the
+    /// change stays, and goes on syncing.
+    pub async fn confirmed(&self, dot: Dot, wanted: usize, within: Duration) -> Result<(), usize> {
+        let wait = self.shared.state().waiting.for_receipts(dot, wanted);
+        match tokio::time::timeout(within, wait).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(self.shared.state().waiting.holders(&dot)),
+        }
+    }
+
+    /// The state in memory at this moment, to be read while everything else goes on.
+    pub fn snapshot(&self) -> Result<rejoin_core::engine::Snapshot<Storage>, StoreError> {
+        Ok(self.shared.state().engine()?.snapshot())
+    }
+
+    /// What happens from now on.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.shared.news.subscribe()
+    }
+
+    /// What the engine has done since it was opened.
+    pub fn stats(&self) -> Stats {
+        self.shared.state().engine.as_ref().map(|engine| *engine.stats()).unwrap_or_default()
+    }
+
+    /// Recomputes everything that the store says about itself; the first contradiction, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let state = self.shared.state();
+        state.engine().map_err(|error| error.to_string())?.check()
+    }
+
+    /// What others are known to hold, for the next time that this space is opened.
+    pub fn elsewhere(&self) -> rejoin_core::VersionVector {
+        self.shared.state().waiting.elsewhere()
+    }
+
+    /// Writes out what waits, says goodbye to peers, and lets go of the store. Later calls get errors.
+    pub async fn close(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.inbox.send(Inbox::Close(done)).await.is_ok() {
+            // The loop answers when it has ended; if it is gone already, that is what was wanted.
+            let _ = wait.await;
+        }
+    }
+}

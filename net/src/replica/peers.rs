@@ -1,0 +1,160 @@
+//! What is known of the peers of a space: who is connected, and with whom it is proven in sync since when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use rejoin_core::SpaceId;
+use rejoin_core::engine::Stats;
+use rejoin_core::id::Root;
+use rejoin_core::store::StoreError;
+use tokio::sync::oneshot;
+
+use super::{Inbox, Replica, State, Storage};
+use crate::clock;
+use crate::swarm::Connected;
+
+/// A root exchange that came out equal.
+struct Proof {
+    root: Root,
+    /// Milliseconds since 1970.
+    at: u64,
+}
+
+/// Everybody that was met since the space was opened.
+#[derive(Default)]
+pub(super) struct Peers {
+    pub(super) connected: BTreeMap<PeerId, Connected>,
+    proofs: BTreeMap<PeerId, Proof>,
+    addresses: BTreeMap<PeerId, Multiaddr>,
+}
+
+impl Peers {
+    pub(super) fn update(&mut self, connected: BTreeMap<PeerId, Connected>) {
+        self.addresses.extend(connected.iter().map(|(peer, now)| (*peer, now.address.clone())));
+        self.connected = connected;
+    }
+
+    pub(super) fn on_in_sync(&mut self, peer: PeerId, root: Root) {
+        self.proofs.insert(peer, Proof { root, at: clock::wall_ms() });
+    }
+}
+
+/// A peer of a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// Where it is, or was last.
+    pub address: Option<Multiaddr>,
+    /// Whether a connection is up.
+    pub online: bool,
+    /// Whether both sides named the same root after the last change here, made or received.
+    pub in_sync: bool,
+    /// When they last named the same root, in milliseconds since 1970; whatever was changed since.
+    pub proven_at: Option<u64>,
+    /// Dots known here that the peer has not said to hold durably.
+    pub behind: u64,
+}
+
+/// A space on this device, in figures.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The space.
+    pub space: SpaceId,
+    /// Names the durable state.
+    pub root: Root,
+    /// Live rows.
+    pub rows: u64,
+    /// Replicas that ever wrote.
+    pub replicas: usize,
+    /// Own changes (dots) that no other device is known to hold durably.
+    pub unsynced: u64,
+    /// What the engine has done.
+    pub stats: Stats,
+    /// Messages that came by gossip.
+    pub gossip_in: u64,
+    /// Everybody met since the space was opened, connected or not.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What one sync with one peer took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncReport {
+    /// Everything read and written on the stream, both ways, length prefixes included.
+    pub bytes: u64,
+    /// How often this side waited before it could send its last data.
+    pub round_trips: u32,
+    /// How often it waited after that, for the proof.
+    pub proof_round_trips: u32,
+    /// Rows put by what came.
+    pub rows_in: u64,
+    /// Rows put by what was sent.
+    pub rows_out: u64,
+    /// What both hold.
+    pub root: Root,
+}
+
+impl State {
+    fn peer_status(&self, root: &Root, settled: bool) -> Vec<PeerStatus> {
+        let known = self.engine.as_ref().map(|engine| engine.version_vector()).unwrap_or_default();
+        let Peers { connected, proofs, addresses } = &self.peers;
+        addresses
+            .iter()
+            .map(|(peer, address)| {
+                let proof = proofs.get(peer);
+                let held = self.waiting.held(peer);
+                let lacks = |(replica, seq): (_, u64)| {
+                    seq.saturating_sub(held.map_or(0, |held| held.seq(&replica)))
+                };
+                PeerStatus {
+                    peer: *peer,
+                    address: Some(address.clone()),
+                    online: connected.contains_key(peer),
+                    in_sync: settled && proof.is_some_and(|proof| proof.root == *root),
+                    proven_at: proof.map(|proof| proof.at),
+                    behind: known.iter().map(lacks).sum(),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Replica {
+    /// Syncs with a connected peer on a stream of its own, until both name the same root. The error says why not.
+    pub async fn sync_with(&self, peer: PeerId, within: Duration) -> Result<SyncReport, String> {
+        let (report, wait) = oneshot::channel();
+        self.inbox.send(Inbox::Sync { peer, report }).await.map_err(|_| "the node is closed")?;
+        match tokio::time::timeout(within, wait).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err("the node was closed meanwhile".into())),
+            Err(_) => Err(format!("no equal roots within {} s; what came so far is kept", within.as_secs())),
+        }
+    }
+
+    /// The space in figures. Computes the root if it is not known.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let mut state = self.shared.state();
+        let state = &mut *state;
+        state.engine()?;
+        let engine = state.engine.as_mut().expect("it was there just now");
+        let root = engine.root()?;
+        let known = engine.version_vector();
+        // Whatever waits to be durable was made or received after any proof.
+        let settled = known == engine.durable_version_vector();
+        let elsewhere = state.waiting.elsewhere();
+        let own = engine.replica();
+        let unsynced = own.map_or(0, |own| known.seq(&own).saturating_sub(elsewhere.seq(&own)));
+        let (stats, replicas) = (*engine.stats(), known.len());
+        let rows = match engine.store_mut() {
+            Storage::Disk(store) => store.rows()?,
+            Storage::Memory(_) => {
+                let mut rows = 0;
+                engine.visit_rows(&mut |_, _| rows += 1)?;
+                rows
+            }
+        };
+        let peers = state.peer_status(&root, settled);
+        let (space, gossip_in) = (self.shared.space, state.gossip_in);
+        Ok(Status { space, root, rows, replicas, unsynced, stats, gossip_in, peers })
+    }
+}

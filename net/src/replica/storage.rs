@@ -1,0 +1,77 @@
+//! Where a space lies: in a file, or in memory for nodes that keep nothing.
+
+use rejoin_core::store::{Commit, MemoryStore, Store, StoreError, Table, Visit};
+
+use crate::store::{RedbStore, Writer};
+
+/// The store of one space, as its engine reads it.
+#[derive(Clone)]
+pub enum Storage {
+    /// In one file.
+    Disk(RedbStore),
+    /// Gone when the node closes.
+    Memory(MemoryStore),
+}
+
+/// The other half of a [`Storage`]: makes commits durable.
+#[derive(Clone)]
+pub enum Committer {
+    /// To the file.
+    Disk(Writer),
+    /// Nothing is ever durable, and nothing is ever lost before the node closes.
+    Memory,
+}
+
+impl Storage {
+    /// Lets reads see a commit that is durable.
+    pub(super) fn show(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store) => store.show(),
+            Self::Memory(store) => {
+                store.apply(commit);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets go of the file, for the writers too.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store) => store.close(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl Committer {
+    /// Makes a commit durable; blocks while the disk works.
+    pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(writer) => writer.commit(commit),
+            Self::Memory => Ok(()),
+        }
+    }
+}
+
+impl Store for Storage {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Disk(store) => store.get(table, key),
+            Self::Memory(store) => store.get(table, key),
+        }
+    }
+
+    fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store) => store.scan(table, first, visit),
+            Self::Memory(store) => store.scan(table, first, visit),
+        }
+    }
+
+    fn scan_back(&self, table: Table, end: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(store) => store.scan_back(table, end, visit),
+            Self::Memory(store) => store.scan_back(table, end, visit),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! One transaction over any objects of a space: all of it is seen, here and everywhere, or nothing.
+
+use rejoin_core::engine::{Transaction, WriteError};
+use rejoin_net::replica::Storage;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::handles::value_of;
+use crate::{Counter, Error, Flag, Map, MultiRegister, Register, Result, Set, Space};
+
+/// A transaction being written. What goes wrong in it is kept, and makes the whole batch fail.
+pub struct Batch<'a, 'tx> {
+    space: &'a Space,
+    transaction: &'a mut Transaction<'tx, Storage>,
+    failed: Option<Error>,
+}
+
+impl<'a, 'tx> Batch<'a, 'tx> {
+    pub(crate) fn new(space: &'a Space, transaction: &'a mut Transaction<'tx, Storage>) -> Self {
+        Self { space, transaction, failed: None }
+    }
+
+    /// What went wrong first, if anything did.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn act<V>(
+        &mut self,
+        view: Result<&V>,
+        act: impl FnOnce(&V, &mut Transaction<'tx, Storage>) -> Result<(), WriteError>,
+    ) {
+        if self.failed.is_none() {
+            let done = view.and_then(|view| act(view, self.transaction).map_err(Error::from));
+            self.failed = done.err();
+        }
+    }
+
+    /// Adds to a counter.
+    pub fn add(&mut self, counter: &Counter, n: i64) {
+        self.act(counter.0.in_batch(self.space), |view, tx| view.add(tx, n));
+    }
+
+    /// Takes away from a counter what this device sees.
+    pub fn reset(&mut self, counter: &Counter) {
+        self.act(counter.0.in_batch(self.space), |view, tx| view.reset(tx));
+    }
+
+    /// Adds an element to a set.
+    pub fn insert<T: Serialize + DeserializeOwned + 'static>(&mut self, set: &Set<T>, element: T) {
+        self.act(set.0.in_batch(self.space), |view, tx| view.insert(tx, value_of(&element)?));
+    }
+
+    /// Removes an element from a set.
+    pub fn remove<T, Q: Serialize + ?Sized>(&mut self, set: &Set<T>, element: &Q) {
+        self.act(set.0.in_batch(self.space), |view, tx| view.remove(tx, value_of(element)?));
+    }
+
+    /// Sets the value of a key.
+    pub fn put<K, V>(&mut self, map: &Map<K, V>, key: K, value: V)
+    where
+        K: Serialize + DeserializeOwned + 'static,
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        self.act(map.0.in_batch(self.space), |view, tx| view.put(tx, value_of(&key)?, value_of(&value)?));
+    }
+
+    /// Removes a key from a map.
+    pub fn delete<K, V, Q: Serialize + ?Sized>(&mut self, map: &Map<K, V>, key: &Q) {
+        self.act(map.0.in_batch(self.space), |view, tx| view.remove(tx, value_of(key)?));
+    }
+
+    /// Sets the value of a register.
+    pub fn set<T: Serialize + DeserializeOwned + 'static>(&mut self, register: &Register<T>, value: T) {
+        self.act(register.0.in_batch(self.space), |view, tx| view.put(tx, value_of(&value)?));
+    }
+
+    /// Sets the value of a register that keeps all.
+    pub fn set_all<T: Serialize + DeserializeOwned + 'static>(
+        &mut self,
+        register: &MultiRegister<T>,
+        value: T,
+    ) {
+        self.act(register.0.in_batch(self.space), |view, tx| view.put(tx, value_of(&value)?));
+    }
+
+    /// Sets a flag.
+    pub fn flag(&mut self, flag: &Flag, enabled: bool) {
+        self.act(flag.0.in_batch(self.space), |view, tx| {
+            if enabled { view.enable(tx) } else { view.disable(tx) }
+        });
+    }
+
+    /// The transaction itself, for views of your own: everything in [`crate::core::crdt`] reads and writes on it.
+    pub fn rows(&mut self) -> &mut Transaction<'tx, Storage> {
+        self.transaction
+    }
+}

@@ -1,0 +1,88 @@
+//! Every change of a space as it becomes durable here, wherever it was made.
+
+use std::collections::VecDeque;
+
+use rejoin_core::clock::Timestamp;
+use rejoin_core::row::{Kind, ReadRows, RowKey};
+use rejoin_core::value::decode_element;
+use rejoin_core::{ReplicaId, Value};
+use rejoin_net::replica::{News, Replica};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::Result;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A row was written or removed.
+    Row {
+        /// The kind of its object.
+        kind: Kind,
+        /// The path of its object.
+        path: String,
+        /// The key of a map or the element of a set; `None` for objects of one row, and for counters.
+        key: Option<Value>,
+        /// What is there now: for a map or a register the value, for a set or a counter whether anything is. `None` when
+        /// it was removed.
+        value: Option<Value>,
+        /// Who wrote what is there now.
+        author: Option<ReplicaId>,
+        /// When, by the author's clock.
+        time: Option<Timestamp>,
+    },
+    /// This reader was too slow: so many reports were dropped. Read what you need again, and go on.
+    Missed {
+        /// How many.
+        reports: u64,
+    },
+}
+
+/// A reader of changes, from when it was made.
+pub struct Changes {
+    replica: Replica,
+    news: broadcast::Receiver<News>,
+    waiting: VecDeque<Change>,
+}
+
+impl Changes {
+    pub(crate) fn new(replica: &Replica) -> Self {
+        Self { replica: replica.clone(), news: replica.news(), waiting: VecDeque::new() }
+    }
+
+    /// The next change; `None` when the node is closed. Several writes of one row may be told as one.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            if let Some(change) = self.waiting.pop_front() {
+                return Some(change);
+            }
+            match self.news.recv().await {
+                Ok(News::Changed(rows)) => {
+                    let changes = rows.iter().map(|row| describe(&self.replica, row));
+                    self.waiting.extend(changes.collect::<Result<Vec<_>>>().ok()?);
+                }
+                Ok(News::Closed) => return None,
+                Ok(_) => {}
+                Err(RecvError::Lagged(reports)) => return Some(Change::Missed { reports }),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+fn describe(replica: &Replica, row: &RowKey) -> Result<Change> {
+    let entries = replica.read(|rows| rows.entries(row).map_err(crate::Error::from))?;
+    let newest = entries.iter().max_by_key(|entry| entry.rank());
+    let kind = row.kind();
+    let key = match kind {
+        Kind::OR_SET | Kind::LWW_MAP => decode_element(row.element()).ok(),
+        _ => None,
+    };
+    let value = newest.map(|entry| match kind {
+        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER => Value::Bool(true),
+        _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
+    });
+    let (author, time) = (newest.map(|entry| entry.dot.replica), newest.map(|entry| entry.timestamp()));
+    Ok(Change::Row { kind, path: row.path().to_owned(), key, value, author, time })
+}

@@ -1,0 +1,60 @@
+//! What a write returns: it has happened in memory; wait for more if you need more.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use rejoin_core::Dot;
+use rejoin_net::replica::Replica;
+
+use crate::{Error, Result};
+
+/// A change that reads show already.
+///
+/// * Not awaited ([`Commit::detach`]): it reaches the disk soon, and others after that.
+/// * `.await`: it is on this disk.
+/// * [`Commit::confirmed`]: other devices have it on theirs.
+#[must_use = "await it to know that the change is on disk, or call .detach()"]
+#[derive(Debug)]
+pub struct Commit<T> {
+    outcome: Result<(T, Option<Dot>)>,
+    replica: Replica,
+}
+
+impl<T> Commit<T> {
+    pub(crate) fn new(replica: &Replica, outcome: Result<(T, Option<Dot>)>) -> Self {
+        Self { outcome, replica: replica.clone() }
+    }
+
+    /// Does not wait. The error is that of a change that could not be made at all.
+    pub fn detach(self) -> Result<T> {
+        self.outcome.map(|(value, _)| value)
+    }
+
+    /// Waits until the change is on this disk and `others` more devices have said that it is on theirs. When that takes
+    /// longer than `within`, [`Error::NotConfirmed`] says how many have it; the change is kept and goes on syncing.
+    pub async fn confirmed(self, others: usize, within: Duration) -> Result<T> {
+        let (value, dot) = self.outcome?;
+        let Some(dot) = dot else { return Ok(value) };
+        self.replica.saved(dot).await?;
+        match self.replica.confirmed(dot, others, within).await {
+            Ok(()) => Ok(value),
+            Err(got) => Err(Error::NotConfirmed { got, wanted: others, after: within }),
+        }
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Commit<T> {
+    type Output = Result<T>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (value, dot) = self.outcome?;
+            if let Some(dot) = dot {
+                self.replica.saved(dot).await?;
+            }
+            Ok(value)
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong, for whoever can do something about it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rejoin_core::engine::{OpenError, ReadError, WriteError};
+use rejoin_core::error::KeyError as PathError;
+use rejoin_core::row::DataError;
+use rejoin_core::store::StoreError;
+use rejoin_core::value::ValueError;
+use rejoin_net::keys::KeyError;
+use rejoin_net::replica::Lost;
+use rejoin_net::store::{LockError, OpenError as FileError};
+use rejoin_net::swarm::NetworkError;
+use rejoin_net::{Multiaddr, PeerId};
+use thiserror::Error;
+
+use crate::TicketError;
+
+/// What the calls of this library return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A call that did not do what it was asked. Unless a variant says otherwise, nothing was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process has the data directory open, or it cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file or folder cannot be read or made.
+    #[error("cannot use {path}: {error}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The secret of this device cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The file of a space cannot be opened.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The contents of a space cannot be used.
+    #[error("cannot open {path}: {error}", path = path.display())]
+    Open {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: OpenError,
+    },
+    /// The store failed while it was open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was to be written or read cannot be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The transaction does not fit in one.
+    #[error("the transaction is too large: split it; an import of many rows is several transactions")]
+    TooLarge,
+    /// The change was shown, and then lost because the disk failed. Nobody else has seen it.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// Too few others have the change yet. It is kept, and goes on syncing.
+    #[error("{got} of {wanted} devices have it after {} s; the change is kept and goes on syncing", after.as_secs())]
+    NotConfirmed {
+        /// How many have it.
+        got: usize,
+        /// How many were asked for.
+        wanted: usize,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The text is no ticket.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    /// There is no such space here.
+    #[error("there is no space `{asked}` here; there is {}", listed(here))]
+    UnknownSpace {
+        /// What was asked for.
+        asked: String,
+        /// The names of those that are here.
+        here: Vec<String>,
+    },
+    /// Two spaces cannot have one name on one device.
+    #[error("there is a space `{0}` here already; choose another name")]
+    NameTaken(String),
+    /// A name that cannot be used.
+    #[error("`{0}` cannot name a space: use 1 to 64 letters, digits, dots, dashes and underscores")]
+    Name(String),
+    /// The network failed.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The node was opened offline.
+    #[error("this node was opened offline; open it without `offline` to reach others")]
+    Offline,
+    /// A sync did not end with equal roots.
+    #[error("not in sync with {peer} at {address}: {why}")]
+    NotInSync {
+        /// Where the peer was.
+        address: Multiaddr,
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        why: String,
+    },
+    /// A handle was used with another space's batch.
+    #[error("a batch writes one space, and this handle belongs to another")]
+    OtherSpace,
+    /// The store of a space contradicts itself.
+    #[error("the store is damaged: {0}; make a copy of its file, then join the space again from another device")]
+    Damaged(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anything being changed by hand.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Lock(_)
+                | Self::NotConfirmed { .. }
+                | Self::Network(NetworkError::Dial { .. })
+                | Self::NotInSync { .. }
+                | Self::Lost(_)
+        )
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none yet".into() } else { names.join(", ") }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Data(error) => Self::Data(error),
+            WriteError::TooLarge => Self::TooLarge,
+            WriteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Data(error) => Self::Data(error),
+            ReadError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        Self::Data(error.into())
+    }
+}

@@ -1,0 +1,334 @@
+//! A node: this device, its spaces, and its part in the network.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rejoin_core::SpaceId;
+use rejoin_core::engine::{Config, Push};
+use rejoin_core::identity::{Genesis, Identity};
+use rejoin_net::keys::{Keys, random};
+use rejoin_net::replica::{Options, Replica, SyncReport};
+use rejoin_net::swarm::{Network, Settings};
+use rejoin_net::{Multiaddr, PeerId};
+
+use crate::place::{Directory, Opened};
+use crate::space::{Inner as SpaceInner, elsewhere, fact};
+use crate::{Error, Result, Space, Ticket};
+
+/// How long a sync asked for by hand may take.
+const SYNC_TIME: Duration = Duration::from_secs(60);
+/// How soon two nodes that have changed compare: people want to read "in sync, proven 2 s ago".
+const ANTI_ENTROPY: Duration = Duration::from_secs(2);
+/// Longest name of a space.
+const NAME: usize = 64;
+
+/// How a node is opened; the defaults are those of an app on a laptop.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    path: Option<PathBuf>,
+    offline: bool,
+    network: Settings,
+    log_bytes: u64,
+    push: Push,
+    anti_entropy: Duration,
+}
+
+impl Builder {
+    /// Joins no network: reads, writes, and waits for the next time.
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Where to listen, instead of every interface.
+    #[must_use]
+    pub fn listen(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
+        self.network.listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// Stays connected to this peer.
+    #[must_use]
+    pub fn peer(mut self, address: Multiaddr) -> Self {
+        self.network.peers.push(address);
+        self
+    }
+
+    /// Whether to find peers on the local network, and be found.
+    #[must_use]
+    pub fn mdns(mut self, mdns: bool) -> Self {
+        self.network.mdns = mdns;
+        self
+    }
+
+    /// Bytes of recent changes kept for cheap sync; see [`Config::log_bytes`].
+    #[must_use]
+    pub fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = bytes;
+        self
+    }
+
+    /// How changes reach connected peers at once; see [`Config::push`].
+    #[must_use]
+    pub fn push(mut self, push: Push) -> Self {
+        self.push = push;
+        self
+    }
+
+    /// How often two nodes compare while they change; see [`Config::anti_entropy_ms`].
+    #[must_use]
+    pub fn anti_entropy(mut self, every: Duration) -> Self {
+        self.anti_entropy = every;
+        self
+    }
+
+    /// Opens the node.
+    pub async fn open(self) -> Result<Node> {
+        let directory = self.path.as_deref().map(Directory::open).transpose()?;
+        let keys = match &directory {
+            Some(directory) => directory.keys()?,
+            None => Keys::random()?,
+        };
+        let network = match self.offline {
+            true => None,
+            false => Some(Network::join(keys.transport(), self.network.clone()).await?),
+        };
+        let files = directory.as_ref().map(Directory::spaces).transpose()?.unwrap_or_default();
+        let inner = Inner { settings: self, directory, keys, network, spaces: Mutex::default() };
+        let node = Node(Arc::new(inner));
+        for space in files {
+            let opened = node.open_file(space);
+            node.spaces_lock().insert(space, opened);
+        }
+        Ok(node)
+    }
+}
+
+struct Inner {
+    settings: Builder,
+    directory: Option<Directory>,
+    keys: Keys,
+    network: Option<Network>,
+    /// A space whose file cannot be used does not keep the others from being used.
+    spaces: Mutex<BTreeMap<SpaceId, Result<Space>>>,
+}
+
+/// This device. Cheap to clone; all clones are the same node. Close it when done: what waits is then on disk.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+impl Node {
+    /// Opens the data directory at a path, or makes one there, and joins the network.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open().await
+    }
+
+    /// A node that keeps nothing and listens nowhere, for tests. It can dial.
+    pub async fn memory() -> Result<Self> {
+        Self::memory_builder().open().await
+    }
+
+    /// How to open the data directory at a path, for settings other than the defaults.
+    pub fn builder(path: impl AsRef<Path>) -> Builder {
+        let every = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
+        let listen = every.iter().map(|address| address.parse().expect("an address")).collect();
+        let network = Settings { listen, mdns: true, ..Settings::quiet() };
+        Builder { path: Some(path.as_ref().to_owned()), network, ..Self::memory_builder() }
+    }
+
+    /// How to open a node that keeps nothing, for settings other than the defaults.
+    pub fn memory_builder() -> Builder {
+        let defaults = Config::new(SpaceId([0; 32]));
+        Builder {
+            path: None,
+            offline: false,
+            network: Settings::quiet(),
+            log_bytes: defaults.log_bytes,
+            push: defaults.push,
+            anti_entropy: ANTI_ENTROPY,
+        }
+    }
+
+    /// The id under which others meet this node.
+    pub fn id(&self) -> PeerId {
+        self.0.keys.transport().public().to_peer_id()
+    }
+
+    /// Addresses that this node listens on now.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.0.network.as_ref().map(|network| network.listening().borrow().clone()).unwrap_or_default()
+    }
+
+    /// Its part in the network, unless it was opened offline.
+    pub fn network(&self) -> Option<&Network> {
+        self.0.network.as_ref()
+    }
+
+    /// Begins a new space.
+    pub async fn create(&self, name: &str) -> Result<Space> {
+        self.check_name(name)?;
+        let nonce = random().map_err(rejoin_net::keys::KeyError::from)?;
+        let genesis = Genesis::open(self.0.keys.device().device(), nonce);
+        let space = self.open_space(genesis.space(), Some(name))?;
+        space.0.facts.set(fact::GENESIS, &genesis.encode())?;
+        Ok(space)
+    }
+
+    /// Joins a space, under the name that the ticket gives it. Works offline too: what is there to get comes when a peer
+    /// appears. A space that is here already stays as it is.
+    pub async fn join(&self, ticket: &Ticket) -> Result<Space> {
+        let mut name = ticket.name().to_owned();
+        if check_form(&name).is_err() {
+            name = ticket.space().to_string()[..8].to_owned();
+        }
+        let taken = |name: &str| self.spaces().iter().any(|space| space.name() == name);
+        let mut number = 2;
+        while taken(&name) && self.here(&ticket.space()).is_none() {
+            name = format!("{}-{number}", ticket.name());
+            number += 1;
+        }
+        self.join_as(ticket, &name).await
+    }
+
+    /// Joins a space under another name.
+    pub async fn join_as(&self, ticket: &Ticket, name: &str) -> Result<Space> {
+        let space = match self.here(&ticket.space()) {
+            Some(space) => space,
+            None => {
+                self.check_name(name)?;
+                self.open_space(ticket.space(), Some(name))?
+            }
+        };
+        let mut peers = space.known_peers()?;
+        peers.extend(ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
+        let lines: Vec<String> = peers.iter().map(ToString::to_string).collect();
+        space.0.facts.set(fact::PEERS, lines.join("\n").as_bytes())?;
+        self.keep(&space)?;
+        Ok(space)
+    }
+
+    /// The spaces of this device that can be used, by name.
+    pub fn spaces(&self) -> Vec<Space> {
+        let mut spaces: Vec<Space> =
+            self.spaces_lock().values().filter_map(|space| space.as_ref().ok().cloned()).collect();
+        spaces.sort_by(|a, b| a.name().cmp(b.name()));
+        spaces
+    }
+
+    /// The spaces whose files cannot be used: their ids, and why.
+    pub fn unusable(&self) -> Vec<(SpaceId, String)> {
+        let spaces = self.spaces_lock();
+        let failed = spaces.iter().filter_map(|(id, space)| Some((*id, space.as_ref().err()?.to_string())));
+        failed.collect()
+    }
+
+    /// A space by its name, or by at least eight characters of its id.
+    pub fn space(&self, name: &str) -> Result<Space> {
+        let spaces = self.spaces();
+        let by_id = |space: &&Space| name.len() >= 8 && space.id().to_string().starts_with(name);
+        let found = spaces.iter().find(|space| space.name() == name).or_else(|| spaces.iter().find(by_id));
+        found.cloned().ok_or_else(|| Error::UnknownSpace {
+            asked: name.to_owned(),
+            here: spaces.iter().map(|space| space.name().to_owned()).collect(),
+        })
+    }
+
+    /// Syncs a space with one peer, until both name the same root, and says what it took.
+    pub async fn sync(&self, space: &Space, address: &Multiaddr) -> Result<SyncReport> {
+        let network = self.0.network.as_ref().ok_or(Error::Offline)?;
+        let peer = network.dial(address.clone()).await?;
+        let outcome = space.replica().sync_with(peer, SYNC_TIME).await;
+        outcome.map_err(|why| Error::NotInSync { address: address.clone(), peer, why })
+    }
+
+    /// Writes out what waits, says goodbye to peers, and lets others open the data directory. Handles of this node return
+    /// errors from here on.
+    pub async fn close(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        for space in self.spaces() {
+            // The first failure is told, and the others are closed all the same.
+            let closed = space.close().await;
+            outcome = outcome.and(closed);
+        }
+        if let Some(network) = &self.0.network {
+            network.leave_all().await;
+        }
+        self.spaces_lock().clear();
+        if let Some(directory) = &self.0.directory {
+            directory.release();
+        }
+        outcome
+    }
+
+    fn spaces_lock(&self) -> MutexGuard<'_, BTreeMap<SpaceId, Result<Space>>> {
+        self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn here(&self, space: &SpaceId) -> Option<Space> {
+        self.spaces_lock().get(space).and_then(|space| space.as_ref().ok().cloned())
+    }
+
+    fn check_name(&self, name: &str) -> Result<()> {
+        check_form(name)?;
+        if self.spaces().iter().any(|space| space.name() == name) {
+            return Err(Error::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn open_space(&self, id: SpaceId, name: Option<&str>) -> Result<Space> {
+        let Opened { storage, committer, facts, lineage } = match &self.0.directory {
+            Some(directory) => directory.open_space(&id)?,
+            None => Opened::in_memory(),
+        };
+        if let Some(name) = name {
+            facts.set(fact::NAME, name.as_bytes())?;
+        }
+        let name = facts.get(fact::NAME)?.and_then(|name| String::from_utf8(name).ok());
+        let mut config = Config::new(id);
+        config.lineage = lineage;
+        config.log_bytes = self.0.settings.log_bytes;
+        config.push = self.0.settings.push;
+        config.anti_entropy_ms = u64::try_from(self.0.settings.anti_entropy.as_millis()).unwrap_or(u64::MAX);
+        let options = Options {
+            config,
+            identity: Box::new(self.0.keys.device()),
+            storage,
+            committer,
+            network: self.0.network.clone(),
+            elsewhere: elsewhere(&facts)?,
+            seed: random().map_err(rejoin_net::keys::KeyError::from)?,
+        };
+        let replica = Replica::open(options).map_err(|error| Error::Open {
+            path: self.0.directory.as_ref().map(|directory| directory.file(&id)).unwrap_or_default(),
+            error,
+        })?;
+        let name = name.unwrap_or_else(|| id.to_string()[..8].to_owned());
+        let space = Space(Arc::new(SpaceInner { name, replica, network: self.0.network.clone(), facts }));
+        self.spaces_lock().insert(id, Ok(space.clone()));
+        Ok(space)
+    }
+
+    fn open_file(&self, id: SpaceId) -> Result<Space> {
+        let space = self.open_space(id, None)?;
+        self.keep(&space)?;
+        Ok(space)
+    }
+
+    /// Stays connected to the peers that a space knows of.
+    fn keep(&self, space: &Space) -> Result<()> {
+        if let Some(network) = &self.0.network {
+            space.known_peers()?.into_iter().for_each(|address| network.keep(address));
+        }
+        Ok(())
+    }
+}
+
+fn check_form(name: &str) -> Result<()> {
+    let sound = (1..=NAME).contains(&name.len())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+    if sound { Ok(()) } else { Err(Error::Name(name.to_owned())) }
+}

@@ -1,0 +1,132 @@
+//! Where a node keeps what it has: a data directory, or memory.
+//!
+//! | in the directory | what it is |
+//! |---|---|
+//! | `lock` | held while a process works in it |
+//! | `device.key` | the secret of this device |
+//! | `spaces/ID.redb` | one space each: its data, and what this device calls it |
+//! | `rejoin.sock` | where a running node takes commands |
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rejoin_core::SpaceId;
+use rejoin_core::id::parse_hex;
+use rejoin_core::store::{MemoryStore, StoreError};
+use rejoin_net::keys::Keys;
+use rejoin_net::replica::{Committer, Storage};
+use rejoin_net::store::{DirLock, OpenOptions, RedbStore, Writer, lineage};
+
+use crate::{Error, Result};
+
+const KEY: &str = "device.key";
+const SPACES: &str = "spaces";
+const EXTENSION: &str = "redb";
+
+/// A data directory that this process holds.
+pub(crate) struct Directory {
+    path: PathBuf,
+    lock: Mutex<Option<DirLock>>,
+}
+
+/// The store of one space, and what is kept beside it.
+pub(crate) struct Opened {
+    pub(crate) storage: Storage,
+    pub(crate) committer: Committer,
+    pub(crate) facts: Facts,
+    pub(crate) lineage: [u8; 16],
+}
+
+/// What a device knows of a space beside its data.
+pub(crate) enum Facts {
+    Disk(Writer),
+    Memory(Mutex<BTreeMap<&'static str, Vec<u8>>>),
+}
+
+impl Directory {
+    /// Makes the directory if need be, and takes its lock.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let spaces = path.join(SPACES);
+        fs::create_dir_all(&spaces).map_err(|error| Error::Io { path: spaces, error })?;
+        let lock = DirLock::take(path)?;
+        Ok(Self { path: path.to_owned(), lock: Mutex::new(Some(lock)) })
+    }
+
+    pub(crate) fn keys(&self) -> Result<Keys> {
+        Ok(Keys::open(&self.path.join(KEY))?)
+    }
+
+    /// Opens or makes the file of a space.
+    pub(crate) fn open_space(&self, space: &SpaceId) -> Result<Opened> {
+        let path = self.file(space);
+        let (store, writer) = RedbStore::open(&path, &OpenOptions::default())?;
+        let lineage = lineage(&path).map_err(|error| Error::Io { path, error })?;
+        Ok(Opened {
+            storage: Storage::Disk(store),
+            committer: Committer::Disk(writer.clone()),
+            facts: Facts::Disk(writer),
+            lineage,
+        })
+    }
+
+    /// The spaces that have a file here.
+    pub(crate) fn spaces(&self) -> Result<Vec<SpaceId>> {
+        let folder = self.path.join(SPACES);
+        let cannot = |error: io::Error| Error::Io { path: folder.clone(), error };
+        let mut spaces = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(cannot)? {
+            let path = entry.map_err(cannot)?.path();
+            let named = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_hex::<32>);
+            if path.extension().is_some_and(|end| end == EXTENSION) {
+                spaces.extend(named.map(SpaceId));
+            }
+        }
+        spaces.sort_unstable();
+        Ok(spaces)
+    }
+
+    pub(crate) fn file(&self, space: &SpaceId) -> PathBuf {
+        self.path.join(SPACES).join(format!("{space}.{EXTENSION}"))
+    }
+
+    /// Lets others work in it.
+    pub(crate) fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Opened {
+    /// A space that is gone when the node closes.
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            storage: Storage::Memory(MemoryStore::new()),
+            committer: Committer::Memory,
+            facts: Facts::Memory(Mutex::default()),
+            lineage: [0; 16],
+        }
+    }
+}
+
+impl Facts {
+    pub(crate) fn get(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Disk(writer) => writer.host(name.as_bytes()),
+            Self::Memory(facts) => {
+                Ok(facts.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+            }
+        }
+    }
+
+    pub(crate) fn set(&self, name: &'static str, value: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(writer) => writer.set_host(name.as_bytes(), Some(value)),
+            Self::Memory(facts) => {
+                facts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.to_vec());
+                Ok(())
+            }
+        }
+    }
+}

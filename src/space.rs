@@ -1,0 +1,207 @@
+//! A space: what is shared, and with whom.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use rejoin_core::id::Root;
+use rejoin_core::identity::Genesis;
+use rejoin_core::row::Kind;
+use rejoin_core::{SpaceId, VersionVector, codec};
+use rejoin_net::replica::{News, Replica};
+use rejoin_net::swarm::Network;
+use rejoin_net::Multiaddr;
+
+use crate::handles::At;
+use crate::place::Facts;
+use crate::{
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set,
+    Snapshot, Status, Ticket, Watch,
+};
+
+pub use rejoin_net::replica::PeerStatus as Peer;
+
+/// Names of the facts that are kept beside the data.
+pub(crate) mod fact {
+    pub(crate) const NAME: &str = "name";
+    pub(crate) const GENESIS: &str = "genesis";
+    pub(crate) const PEERS: &str = "peers";
+    pub(crate) const ELSEWHERE: &str = "elsewhere";
+}
+
+/// An object that has rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub path: String,
+    /// Its live rows.
+    pub rows: u64,
+}
+
+pub(crate) struct Inner {
+    pub(crate) name: String,
+    pub(crate) replica: Replica,
+    pub(crate) network: Option<Network>,
+    pub(crate) facts: Facts,
+}
+
+/// A space on this device. Cheap to clone; all clones are the same space.
+#[derive(Clone)]
+pub struct Space(pub(crate) Arc<Inner>);
+
+impl std::fmt::Debug for Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Space({}, {:?})", self.0.name, self.id())
+    }
+}
+
+impl Space {
+    /// What this device calls it.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its id, the same everywhere.
+    pub fn id(&self) -> SpaceId {
+        self.0.replica.space()
+    }
+
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.0.replica
+    }
+
+    /// The counter at a path.
+    pub fn counter(&self, path: &str) -> Counter {
+        Counter(At::new(self, path))
+    }
+
+    /// The set at a path.
+    pub fn set<T>(&self, path: &str) -> Set<T> {
+        Set(At::new(self, path), PhantomData)
+    }
+
+    /// The map at a path.
+    pub fn map<K, V>(&self, path: &str) -> Map<K, V> {
+        Map(At::new(self, path), PhantomData)
+    }
+
+    /// The register at a path.
+    pub fn register<T>(&self, path: &str) -> Register<T> {
+        Register(At::new(self, path), PhantomData)
+    }
+
+    /// The register at a path that keeps all values written at the same time.
+    pub fn multi_register<T>(&self, path: &str) -> MultiRegister<T> {
+        MultiRegister(At::new(self, path), PhantomData)
+    }
+
+    /// The flag at a path.
+    pub fn flag(&self, path: &str) -> Flag {
+        Flag(At::new(self, path))
+    }
+
+    /// Writes any number of objects as one transaction: all of it is seen, here and everywhere, or nothing. When `write`
+    /// fails, nothing is written.
+    pub fn batch<T>(&self, write: impl FnOnce(&mut Batch<'_, '_>) -> Result<T>) -> Commit<T> {
+        let outcome = self.0.replica.write(|tx| {
+            let mut batch = Batch::new(self, tx);
+            let value = write(&mut batch)?;
+            batch.finish()?;
+            Ok(value)
+        });
+        Commit::new(&self.0.replica, outcome)
+    }
+
+    /// What there is: every object with a live row, by path. Reads all rows.
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        let mut found: Vec<ObjectInfo> = Vec::new();
+        self.0.replica.visit_rows(&mut |key, _| match found.last_mut() {
+            // Rows come in key order, so those of one object follow each other.
+            Some(last) if last.kind == key.kind() && last.path == key.path() => last.rows += 1,
+            _ => found.push(ObjectInfo { kind: key.kind(), path: key.path().to_owned(), rows: 1 }),
+        })?;
+        found.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+        Ok(found)
+    }
+
+    /// Everything as it is now, to be read together.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot(self.0.replica.snapshot()?))
+    }
+
+    /// Every change from now on, wherever it is made.
+    pub fn changes(&self) -> Changes {
+        Changes::new(&self.0.replica)
+    }
+
+    /// Who holds this space too, as far as they were met since it was opened.
+    pub fn peers(&self) -> Watch<Vec<Peer>> {
+        let replica = self.0.replica.clone();
+        Watch::new(&self.0.replica, |news| matches!(news, News::Peers), move || Ok(replica.status()?.peers))
+    }
+
+    /// The space in figures.
+    pub fn status(&self) -> Result<Status> {
+        Ok(self.0.replica.status()?)
+    }
+
+    /// The hash that names the data: equal roots are equal data.
+    pub fn root(&self) -> Result<Root> {
+        Ok(self.status()?.root)
+    }
+
+    /// Recomputes everything that the store says about itself. Reads all of it.
+    pub fn verify(&self) -> Result<()> {
+        self.0.replica.check().map_err(Error::Damaged)
+    }
+
+    /// An invitation to this space, with addresses of this node. Whoever has it can join: it is a secret.
+    pub async fn ticket(&self, grant: Grant) -> Result<Ticket> {
+        // The one grant of an open space.
+        let Grant::Write = grant;
+        let mut addresses = self.0.network.as_ref().map(listening).unwrap_or_default();
+        addresses.extend(self.known_peers()?);
+        Ok(Ticket::new(self.id(), self.name(), addresses))
+    }
+
+    /// How the space began, if it began on this device.
+    pub fn genesis(&self) -> Result<Option<Genesis>> {
+        let bytes = self.0.facts.get(fact::GENESIS)?;
+        Ok(bytes.and_then(|bytes| Genesis::decode(&bytes).ok()))
+    }
+
+    /// Addresses that tickets named, to be dialled whenever this space is open.
+    pub(crate) fn known_peers(&self) -> Result<Vec<Multiaddr>> {
+        let text = self.0.facts.get(fact::PEERS)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Writes out what waits, and lets go of the file.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let elsewhere = codec::encode(&self.0.replica.elsewhere());
+        if self.0.facts.get(fact::ELSEWHERE)?.as_deref() != Some(&elsewhere) {
+            self.0.facts.set(fact::ELSEWHERE, &elsewhere)?;
+        }
+        self.0.replica.close().await;
+        Ok(())
+    }
+}
+
+/// What others are known to hold, as it was kept.
+pub(crate) fn elsewhere(facts: &Facts) -> Result<VersionVector> {
+    let bytes = facts.get(fact::ELSEWHERE)?;
+    // A hint for people; without it everything counts as unsynced until the next hello.
+    Ok(bytes.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default())
+}
+
+/// Addresses of this node, those that others can reach first.
+fn listening(network: &Network) -> Vec<Multiaddr> {
+    let mut addresses = network.listening().borrow().clone();
+    addresses.sort_by_key(|address| {
+        let local = ["/ip4/127.", "/ip6/::1/"].iter().any(|start| address.to_string().starts_with(start));
+        (local, !address.to_string().contains("/tcp/"))
+    });
+    addresses
+}
