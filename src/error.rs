@@ -109,7 +109,9 @@ pub enum Error {
     #[error("a batch writes one space, and this handle belongs to another")]
     OtherSpace,
     /// The store of a space contradicts itself.
-    #[error("the store is damaged: {0}; make a copy of its file, then join the space again from another device")]
+    #[error(
+        "the store is damaged: {0}; make a copy of its file, then join the space again from another device"
+    )]
     Damaged(String),
 }
 

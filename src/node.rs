@@ -203,7 +203,9 @@ impl Node {
             }
         };
         let mut peers = space.known_peers()?;
-        peers.extend(ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
+        peers.extend(
+            ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>(),
+        );
         let lines: Vec<String> = peers.iter().map(ToString::to_string).collect();
         space.0.facts.set(fact::PEERS, lines.join("\n").as_bytes())?;
         self.keep(&space)?;

@@ -80,13 +80,9 @@ pub(crate) enum Command {
     /// List the spaces of this device.
     Spaces,
     /// Print an invitation to a space. It is a secret: whoever has it can join.
-    Ticket {
-        space: String,
-    },
+    Ticket { space: String },
     /// List the objects of a space.
-    Ls {
-        space: String,
-    },
+    Ls { space: String },
     /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
     Serve(Serve),
     /// A number that everybody adds to.
@@ -139,9 +135,7 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
     /// Who was met, and how far behind they are.
     Peers,
     /// Recompute everything that the stores say about themselves.
-    Verify {
-        space: Option<String>,
-    },
+    Verify { space: Option<String> },
 }
 
 /// How to run a node.
@@ -269,7 +263,9 @@ pub(crate) fn default_directory() -> Result<PathBuf, Failure> {
     from("XDG_DATA_HOME", "rejoin")
         .or_else(|| from("HOME", ".local/share/rejoin"))
         .or_else(|| from("APPDATA", "rejoin"))
-        .ok_or_else(|| Failure::other("there is no home folder: say where the data lies with --data DIR".into()))
+        .ok_or_else(|| {
+            Failure::other("there is no home folder: say where the data lies with --data DIR".into())
+        })
 }
 
 /// Bytes of recent changes that are kept, where they are to be others than the default: 0 makes every sync a bulk.

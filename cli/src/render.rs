@@ -35,7 +35,9 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Set(_) => Render::Field("present"),
         Command::Map(Map::Ls { .. }) => Render::Table(&["key", "value"]),
         Command::Map(Map::Rm { .. }) => Render::Field("key"),
-        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => Render::Field("value"),
+        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => {
+            Render::Field("value")
+        }
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
@@ -107,7 +109,11 @@ fn status(value: &Value) -> String {
     for space in value["unusable"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
     }
-    if text.is_empty() { "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into() } else { text }
+    if text.is_empty() {
+        "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into()
+    } else {
+        text
+    }
 }
 
 fn peer(peer: &Value) -> String {

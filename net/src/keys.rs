@@ -65,8 +65,7 @@ impl Keys {
             Err(error) => return Err(io(error)),
         };
         let found = bytes.len();
-        let seed =
-            bytes.try_into().map_err(|_| KeyError::Malformed { path: path.to_owned(), found })?;
+        let seed = bytes.try_into().map_err(|_| KeyError::Malformed { path: path.to_owned(), found })?;
         Ok(Self { seed, place: crate::store::lineage(path).map_err(io)? })
     }
 

@@ -35,7 +35,10 @@ pub(super) async fn import(
     let mut last = None;
     while pairs.peek().is_some() {
         let (mut bytes, mut part) = (0, Vec::new());
-        while part.len() < ROWS && bytes < BYTES && let Some((key, value, size)) = pairs.next() {
+        while part.len() < ROWS
+            && bytes < BYTES
+            && let Some((key, value, size)) = pairs.next()
+        {
             bytes += size;
             part.push((key, value));
         }
@@ -172,5 +175,7 @@ pub(super) async fn batch(
 
 fn not_an_act(number: usize, why: &str) -> Failure {
     let number = number + 1;
-    Failure::other(format!("line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"))
+    Failure::other(format!(
+        "line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"
+    ))
 }

@@ -32,12 +32,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Takes over a stream.
-    pub(super) fn open(
-        session: SessionId,
-        peer: PeerId,
-        stream: Stream,
-        inbox: mpsc::Sender<Inbox>,
-    ) -> Self {
+    pub(super) fn open(session: SessionId, peer: PeerId, stream: Stream, inbox: mpsc::Sender<Inbox>) -> Self {
         let (mut from_peer, mut to_peer) = stream.split();
         let (queue, mut queued) = mpsc::channel::<Vec<u8>>(QUEUE);
         let reader = tokio::spawn(async move {

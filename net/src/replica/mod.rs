@@ -29,8 +29,8 @@ use crate::swarm::Network;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
 pub use storage::{Committer, Storage};
-use waiting::Waiting;
 pub use waiting::Lost;
+use waiting::Waiting;
 
 /// News that wait for a slow listener; beyond it the oldest are dropped and it is told how many.
 const NEWS: usize = 1024;

@@ -104,9 +104,8 @@ impl State {
             .map(|(peer, address)| {
                 let proof = proofs.get(peer);
                 let held = self.waiting.held(peer);
-                let lacks = |(replica, seq): (_, u64)| {
-                    seq.saturating_sub(held.map_or(0, |held| held.seq(&replica)))
-                };
+                let lacks =
+                    |(replica, seq): (_, u64)| seq.saturating_sub(held.map_or(0, |held| held.seq(&replica)));
                 PeerStatus {
                     peer: *peer,
                     address: Some(address.clone()),

@@ -6,8 +6,8 @@ use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, Valida
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{connection_limits, identify, mdns, noise, ping, tcp, yamux};
 use libp2p::{Swarm, SwarmBuilder};
+use libp2p::{connection_limits, identify, mdns, noise, ping, tcp, yamux};
 use rejoin_core::SpaceId;
 use rejoin_core::limits::GOSSIP_BYTES;
 

@@ -63,10 +63,8 @@ impl Task {
         settings: &Settings,
         routes: Arc<Routes>,
         commands: mpsc::Receiver<Command>,
-    ) -> Result<
-        (Self, libp2p_stream::Control, PeersWatch, watch::Receiver<Vec<Multiaddr>>),
-        NetworkError,
-    > {
+    ) -> Result<(Self, libp2p_stream::Control, PeersWatch, watch::Receiver<Vec<Multiaddr>>), NetworkError>
+    {
         let swarm = behaviour::swarm(keys, settings.mdns)?;
         let control = swarm.behaviour().streams.new_control();
         let (peers, peers_watch) = watch::channel(BTreeMap::new());
@@ -269,7 +267,8 @@ impl Task {
         };
         let inbox = self.topics.get(&message.topic).and_then(|space| self.routes.of(space));
         let heard = Heard { message: message_id.clone(), from, data: message.data };
-        let taken = !self.is_lost() && inbox.is_some_and(|inbox| inbox.try_send(Inbox::Gossip(heard)).is_ok());
+        let taken =
+            !self.is_lost() && inbox.is_some_and(|inbox| inbox.try_send(Inbox::Gossip(heard)).is_ok());
         if !taken {
             // Nobody judges it, so nobody passes it on; whoever wants it will ask.
             let gossip = &mut self.swarm.behaviour_mut().gossip;
