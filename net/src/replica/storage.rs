@@ -20,6 +20,9 @@ pub enum Committer {
     Disk(Writer),
     /// Nothing is ever durable, and nothing is ever lost before the node closes.
     Memory,
+    /// As a test wants it: late, or not at all.
+    #[cfg(feature = "faults")]
+    Scripted(std::sync::Arc<dyn Fn(&Commit) -> Result<(), StoreError> + Send + Sync>),
 }
 
 impl Storage {
@@ -49,6 +52,8 @@ impl Committer {
         match self {
             Self::Disk(writer) => writer.commit(commit),
             Self::Memory => Ok(()),
+            #[cfg(feature = "faults")]
+            Self::Scripted(script) => script(commit),
         }
     }
 }
