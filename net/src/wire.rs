@@ -87,10 +87,10 @@ async fn write<W: AsyncWrite + Unpin>(stream: &mut W, frame: &[u8]) -> io::Resul
     let mut prefix = Vec::with_capacity(4);
     let mut length = frame.len();
     while length >= 0x80 {
-        prefix.push((length & 0x7f) as u8 | 0x80);
+        prefix.push(length.to_le_bytes()[0] | 0x80);
         length >>= 7;
     }
-    prefix.push((length & 0x7f) as u8);
+    prefix.push(length.to_le_bytes()[0]);
     stream.write_all(&prefix).await?;
     stream.write_all(frame).await
 }

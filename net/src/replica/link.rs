@@ -5,6 +5,7 @@
 //! loop is bounded in bytes, over all streams of a replica together.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::AsyncWriteExt as _;
 use futures::io::AsyncReadExt as _;
@@ -18,8 +19,10 @@ use tokio::time::timeout;
 use super::driver::Inbox;
 use crate::wire::{self, Patience};
 
-/// Frames that wait to be written.
+/// Frames that wait to be written, and their bytes. The window of the engine counts what the peer has acknowledged, and a
+/// peer can acknowledge what it never read.
 const QUEUE: usize = 1024;
+const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of frames that wait for the loop; each stream holds at most one more frame that it has read.
 const UNREAD_BYTES: usize = 8 * 1024 * 1024;
 /// What [`Room`] counts in; every frame counts as at least one of it.
@@ -49,6 +52,7 @@ pub(super) struct Link {
     /// Bytes read and written so far, length prefixes included.
     pub(super) bytes: u64,
     queue: mpsc::Sender<Vec<u8>>,
+    queued_bytes: Arc<AtomicUsize>,
     _reader: Reader,
     writer: JoinHandle<()>,
 }
@@ -60,6 +64,12 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Frames for the task that writes.
+struct Queued {
+    frames: mpsc::Receiver<Vec<u8>>,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// What the tasks of a stream need of the loop.
@@ -77,14 +87,17 @@ impl Link {
         let (queue, queued) = mpsc::channel(QUEUE);
         let reader =
             tokio::spawn(read(session, from_peer, hub.inbox.clone(), hub.room.clone(), hub.patience));
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
+        let queued = Queued { frames: queued, bytes: Arc::clone(&queued_bytes) };
         let writer = tokio::spawn(write(session, to_peer, queued, hub.inbox.clone(), hub.patience));
-        Self { peer, role, bytes: 0, queue, _reader: Reader(reader), writer }
+        Self { peer, role, bytes: 0, queue, queued_bytes, _reader: Reader(reader), writer }
     }
 
     /// Queues a frame; `false` when the peer has let the queue fill, or is gone.
     pub(super) fn send(&mut self, frame: Vec<u8>) -> bool {
         self.bytes += wire::size(&frame);
-        self.queue.try_send(frame).is_ok()
+        let waiting = self.queued_bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        waiting + frame.len() <= QUEUE_BYTES && self.queue.try_send(frame).is_ok()
     }
 
     /// Stops reading, writes what is queued, and closes; a peer that does not take it in time is left. Wait for the
@@ -119,16 +132,17 @@ async fn read(
 async fn write(
     session: SessionId,
     mut stream: impl futures::AsyncWrite + Unpin,
-    mut queued: mpsc::Receiver<Vec<u8>>,
+    mut queued: Queued,
     inbox: mpsc::WeakSender<Inbox>,
     patience: Patience,
 ) {
-    while let Some(frame) = queued.recv().await {
-        let flush = queued.is_empty();
+    while let Some(frame) = queued.frames.recv().await {
+        let flush = queued.frames.is_empty();
         if wire::write_within(&mut stream, &frame, flush, patience.frame).await.is_err() {
             // Only the loop can end the half that reads.
             return tell_closed(session, &inbox).await;
         }
+        queued.bytes.fetch_sub(frame.len(), Ordering::Relaxed);
     }
     // An error here means that the peer is gone already; for the time that this takes see `Link::close`.
     let _ = stream.close().await;

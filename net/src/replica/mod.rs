@@ -31,6 +31,8 @@ use crate::swarm::Network;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
 use shared::{Shared, State, closed};
+#[cfg(feature = "faults")]
+pub use storage::Script;
 pub use storage::{Committer, Storage};
 pub use waiting::Lost;
 use waiting::{Outcome, Waiting};
@@ -217,6 +219,12 @@ impl Replica {
     /// What the engine has done since it was opened.
     pub fn stats(&self) -> Stats {
         self.shared.state().engine.as_ref().map(|engine| *engine.stats()).unwrap_or_default()
+    }
+
+    /// Streams that are open, with all peers together.
+    #[cfg(feature = "faults")]
+    pub fn streams(&self) -> usize {
+        self.shared.state().sessions.len()
     }
 
     /// Recomputes everything that the store says about itself; the first contradiction, in words.

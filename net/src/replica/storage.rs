@@ -22,8 +22,12 @@ pub enum Committer {
     Memory,
     /// As a test wants it: late, or not at all.
     #[cfg(feature = "faults")]
-    Scripted(std::sync::Arc<dyn Fn(&Commit) -> Result<(), StoreError> + Send + Sync>),
+    Scripted(Script),
 }
+
+/// What a disk does with a commit.
+#[cfg(feature = "faults")]
+pub type Script = std::sync::Arc<dyn Fn(&Commit) -> Result<(), StoreError> + Send + Sync>;
 
 impl Storage {
     /// Lets reads see a commit that is durable.
