@@ -101,10 +101,11 @@ fn commands_print_the_same_shapes_through_a_running_node() {
 fn two_nodes_print_their_shapes() {
     let (ada, bo) = (Home::with_space("board"), Home::empty());
     ada.json(&["map", "put", "board/tasks", "t1", "1"]);
+    // Made while nobody listens, it names no address: else both nodes would sync by themselves beside the sync below.
+    let ticket = ada.json(&["ticket", "board"])["ticket"].as_str().expect("a ticket").to_owned();
     let serving = ada.serve(&[]);
     let event = json!({ "event": "listening", "addr": serving.address });
     check("serve", &["serve"], None, &[event]);
-    let ticket = ada.json(&["ticket", "board"])["ticket"].as_str().expect("a ticket").to_owned();
     check("join", &["join", &ticket], None, &[bo.json(&["join", &ticket])]);
     let other = Home::empty();
     check("join-as", &["join", &ticket, "--as", "plan"], None, &[other.json(&["join", &ticket, "--as", "plan"])]);
