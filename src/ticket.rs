@@ -44,7 +44,7 @@ pub enum TicketError {
     #[error("this is no ticket: a ticket begins with `{SCHEME}`")]
     NoTicket,
     /// The end is missing.
-    #[error("the ticket is cut off: {missing} characters are missing at its end; copy all of it")]
+    #[error("the ticket is cut off, characters missing at its end: {missing}; copy all of it")]
     CutOff {
         /// How many.
         missing: usize,
