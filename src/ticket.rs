@@ -140,7 +140,8 @@ impl FromStr for Ticket {
         let head = text.get(..SCHEME.len()).filter(|head| head.eq_ignore_ascii_case(SCHEME));
         let head = head.ok_or(TicketError::NoTicket)?;
         let letters = text[head.len()..].to_ascii_uppercase();
-        if letters.len() > MOST_BYTES * 2 {
+        let strange = |letter: char| !matches!(letter, 'A'..='Z' | '2'..='7');
+        if letters.len() > MOST_BYTES * 2 || letters.contains(strange) {
             return Err(TicketError::Damaged);
         }
         // A cut may leave letters that are no whole bytes: those that are say how long it was.
