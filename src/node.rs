@@ -20,6 +20,8 @@ use crate::{Error, Result, Space, Ticket};
 
 /// How long a sync asked for by hand may take.
 const SYNC_TIME: Duration = Duration::from_secs(60);
+/// How soon two nodes that have changed compare: people want to read "in sync, proven 2 s ago".
+const ANTI_ENTROPY: Duration = Duration::from_secs(2);
 /// Longest name of a space.
 const NAME: usize = 64;
 
@@ -150,7 +152,7 @@ impl Node {
             network: Settings::quiet(),
             log_bytes: defaults.log_bytes,
             push: defaults.push,
-            anti_entropy: Duration::from_millis(defaults.anti_entropy_ms),
+            anti_entropy: ANTI_ENTROPY,
         }
     }
 
