@@ -94,6 +94,7 @@ fn plain(value: &Value) -> String {
 
 /// One line a space: count, direction, peer, since when.
 fn status(value: &Value) -> String {
+    let is_running = value["addresses"].as_array().is_some_and(|addresses| !addresses.is_empty());
     let line = |space: &Value| {
         let number = |field: &str| space[field].as_u64().unwrap_or(0);
         let name = plain(&space["name"]);
@@ -107,7 +108,8 @@ fn status(value: &Value) -> String {
         let peers: Vec<String> =
             space["peers"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(peer).collect();
         let peers = if peers.is_empty() {
-            "nobody met yet: run `rejoin serve`, and give others the ticket".to_owned()
+            let run = if is_running { "" } else { "run `rejoin serve`, and " };
+            format!("nobody met yet: {run}give others the ticket")
         } else {
             peers.join("; ")
         };
