@@ -41,7 +41,8 @@ impl Mesh {
             settings.gossip_loss = self.gossip_loss;
             // A ring with chords: three hops from anybody to anybody.
             for back in [1, 3, 5] {
-                let listening = nodes.get((number + NODES - back) % NODES).map(|node| node.network.listening());
+                let listening =
+                    nodes.get((number + NODES - back) % NODES).map(|node| node.network.listening());
                 settings.peers.extend(listening.iter().flat_map(|listening| listening.borrow().clone()));
             }
             let network = Network::join(keys.transport(), settings).await.expect("a free port");
@@ -98,8 +99,10 @@ async fn agree(nodes: &[Node]) {
     let all = i64::try_from(NODES * WRITES).expect("small");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let values: Vec<i64> =
-            nodes.iter().map(|node| node.replica.read(|reader| counter.value(reader)).expect("read")).collect();
+        let values: Vec<i64> = nodes
+            .iter()
+            .map(|node| node.replica.read(|reader| counter.value(reader)).expect("read"))
+            .collect();
         let roots: Vec<_> = nodes.iter().map(|node| status(node).root).collect();
         if values.iter().all(|value| *value == all) && roots.windows(2).all(|pair| pair[0] == pair[1]) {
             return;

@@ -189,8 +189,10 @@ impl Board {
 
 impl Line {
     fn brief(&self) -> String {
-        let Self { name, state, rows, root, writes, .. } = self;
-        format!("{name} {state}, {rows} rows, root {root}, {writes} writes")
+        let Self { name, state, rows, root, unsynced, in_sync, connected, writes } = self;
+        format!(
+            "{name} {state}, {rows} rows, {root}, {unsynced} unsynced, in sync {in_sync}/{connected}, {writes} writes"
+        )
     }
 }
 

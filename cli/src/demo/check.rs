@@ -21,6 +21,11 @@ pub(super) type Row = (String, String);
 pub(super) type Found = BTreeMap<Row, Value>;
 /// All that may be in a row; `None` for gone.
 type Legal = BTreeMap<Row, Vec<Option<Value>>>;
+/// By side; `None` for a removal.
+type LastWords<'a> = BTreeMap<usize, Option<&'a Value>>;
+
+/// The value of an element of a set.
+static ADDED: Value = Value::Bool(true);
 
 /// What must not be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,17 +79,17 @@ pub(super) fn judge(units: &[Unit], found: &Found) -> Vec<Wrong> {
 /// What may be there when exactly these units happened, each side's in their order.
 pub(super) fn legal<'a>(happened: impl Iterator<Item = &'a Unit>) -> Legal {
     // For each row its latest phase, and in it the last word of each side.
-    let mut words: BTreeMap<Row, (u64, BTreeMap<usize, Option<Value>>)> = BTreeMap::new();
+    let mut words: BTreeMap<(&str, &str), (u64, LastWords<'_>)> = BTreeMap::new();
     let mut sums: BTreeMap<Row, i64> = BTreeMap::new();
     for (unit, edit) in happened.flat_map(|unit| unit.edits.iter().map(move |edit| (unit, edit))) {
-        let text = |name: &str| edit[name].as_str().map(str::to_owned);
+        let text = |name: &str| edit[name].as_str();
         if let Some(counter) = text("counter") {
-            *sums.entry((counter, String::new())).or_default() += edit["add"].as_i64().unwrap_or_default();
+            *sums.entry((counter.to_owned(), String::new())).or_default() +=
+                edit["add"].as_i64().unwrap_or_default();
         } else if let Some((path, key)) =
             text("map").or(text("set")).zip(text("put").or(text("add")).or(text("rm")))
         {
-            let put = || edit.get("value").cloned().unwrap_or(Value::Bool(true));
-            let word = edit.get("rm").is_none().then(put);
+            let word = edit.get("rm").is_none().then(|| edit.get("value").unwrap_or(&ADDED));
             let (phase, sides) = words.entry((path, key)).or_default();
             if unit.phase > *phase {
                 (*phase, *sides) = (unit.phase, BTreeMap::new());
@@ -95,7 +100,9 @@ pub(super) fn legal<'a>(happened: impl Iterator<Item = &'a Unit>) -> Legal {
         }
     }
     let rows = words.into_iter().map(|(row, (_, sides))| {
-        let puts: Vec<_> = sides.into_values().filter(Option::is_some).collect();
+        let puts: Vec<_> =
+            sides.into_values().filter(Option::is_some).map(Option::<&Value>::cloned).collect();
+        let row = (row.0.to_owned(), row.1.to_owned());
         (row, if puts.is_empty() { vec![None] } else { puts })
     });
     rows.chain(sums.into_iter().map(|(row, sum)| (row, vec![Some(Value::from(sum))]))).collect()
@@ -105,20 +112,20 @@ fn compare(legal: &Legal, found: &Found) -> Vec<Wrong> {
     let nowhere = vec![None];
     let strangers = found.keys().filter(|row| !legal.contains_key(row));
     let judge = |row: &Row| {
-        let (may, is) = (legal.get(row).unwrap_or(&nowhere), found.get(row).cloned());
+        let (may, is) = (legal.get(row).unwrap_or(&nowhere), found.get(row));
+        if may.iter().any(|value| value.as_ref() == is) {
+            return None;
+        }
         let name = if row.1.is_empty() { row.0.clone() } else { format!("{}/{}", row.0, row.1) };
-        match &is {
-            _ if may.contains(&is) => None,
+        Some(match is {
+            None => Wrong::Lost(format!("{name}: was put, and is gone")),
+            Some(is) if *may == nowhere => Wrong::Resurrected(format!("{name}: is there again, as {is}")),
             Some(is) if row.1.is_empty() => {
                 let sum = may[0].as_ref().unwrap_or(&Value::Null);
-                Some(Wrong::Miscounted(format!("{name}: is {is}, and what was added makes {sum}")))
+                Wrong::Miscounted(format!("{name}: is {is}, and what was added makes {sum}"))
             }
-            Some(is) if *may == nowhere => {
-                Some(Wrong::Resurrected(format!("{name}: is there again, as {is}")))
-            }
-            Some(is) => Some(Wrong::Lost(format!("{name}: its last value is gone, there is {is}"))),
-            None => Some(Wrong::Lost(format!("{name}: was put, and is gone"))),
-        }
+            Some(is) => Wrong::Lost(format!("{name}: its last value is gone, there is {is}")),
+        })
     };
     legal.keys().chain(strangers).filter_map(judge).collect()
 }

@@ -124,8 +124,9 @@ async fn play(options: &Options, folder: &Path, board: &Arc<Board>) -> Result<Ex
     board.phase("what the nodes hold is held against the record");
     let verdict = verdict::reach(&stage).await?;
     stage.close().await?;
-    let (seconds, writes) = (board.seconds(), board.writes());
-    let value: Value = verdict.value(&rejoined, seconds, writes);
-    board.end(&if options.json { value.to_string() } else { verdict.words(&rejoined, seconds, writes) });
+    let loaded = stage.airports.len();
+    let (seconds, work) = (board.seconds(), (loaded, board.writes() - loaded));
+    let value: Value = verdict.value(&rejoined, seconds, work);
+    board.end(&if options.json { value.to_string() } else { verdict.words(&rejoined, seconds, work) });
     Ok(if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

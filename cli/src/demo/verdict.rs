@@ -130,7 +130,7 @@ impl Verdict {
     }
 
     /// Everything in words.
-    pub(super) fn words(&self, rejoined: &Rejoined, seconds: f64, writes: usize) -> String {
+    pub(super) fn words(&self, rejoined: &Rejoined, seconds: f64, (loaded, edits): (usize, usize)) -> String {
         let [lost, resurrected, miscounted] = self.counts();
         let Rejoined { root, seconds: took, bytes, sync } = rejoined;
         let kilobytes = rounded(*bytes as f64 / 1000.0);
@@ -155,7 +155,8 @@ impl Verdict {
             ),
             format!("  root          {} on {}", short(root), NAMES.join(", ")),
             format!(
-                "  record        {writes} edits in {} units of work, {} without an answer when B was killed",
+                "  record        {loaded} rows loaded and {edits} edits in {} units of work, {} without an answer \
+                 when B was killed",
                 self.units, self.unanswered
             ),
             format!(
@@ -174,7 +175,7 @@ impl Verdict {
     }
 
     /// The same for programs.
-    pub(super) fn value(&self, rejoined: &Rejoined, seconds: f64, writes: usize) -> Value {
+    pub(super) fn value(&self, rejoined: &Rejoined, seconds: f64, (loaded, edits): (usize, usize)) -> Value {
         let [lost, resurrected, miscounted] = self.counts();
         let wrong =
             self.wrong.iter().map(|(wrong, nodes)| json!({ "what": sentence(wrong), "nodes": nodes }));
@@ -186,7 +187,8 @@ impl Verdict {
             "miscounted": miscounted,
             "wrong": wrong.collect::<Vec<_>>(),
             "rows": self.rows,
-            "edits": writes,
+            "loaded": loaded,
+            "edits": edits,
             "units": self.units,
             "unanswered": self.unanswered,
             "root": rejoined.root,
