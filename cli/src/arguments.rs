@@ -280,7 +280,9 @@ pub(crate) fn default_directory() -> Result<PathBuf, Failure> {
     from("XDG_DATA_HOME", "rejoin")
         .or_else(|| from("HOME", ".local/share/rejoin"))
         .or_else(|| from("APPDATA", "rejoin"))
-        .ok_or_else(|| Failure::other("there is no home folder: say where the data lies with --data DIR".into()))
+        .ok_or_else(|| {
+            Failure::other("there is no home folder: say where the data lies with --data DIR".into())
+        })
 }
 
 /// Bytes of recent changes that are kept, where they are to be others than the default: 0 makes every sync a bulk.

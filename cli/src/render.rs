@@ -35,7 +35,9 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Set(_) => Render::Field("present"),
         Command::Map(Map::Ls { .. }) => Render::Table(&["key", "value"]),
         Command::Map(Map::Rm { .. }) => Render::Field("key"),
-        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => Render::Field("value"),
+        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => {
+            Render::Field("value")
+        }
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
@@ -50,7 +52,8 @@ impl Render {
     /// Prints a value. Whether anybody still reads: who closed the pipe has read what was wanted.
     pub(crate) fn show(self, value: &Value) -> bool {
         let text = self.text(value);
-        text.is_empty() || std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).is_ok()
+        text.is_empty()
+            || std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).is_ok()
     }
 
     fn text(self, value: &Value) -> String {
@@ -60,7 +63,8 @@ impl Render {
             Self::Field(field) => data(&value[field]),
             Self::List => lines(value, data),
             Self::Table(fields) => lines(value, |item| {
-                let cell = |field: &&str| if *field == "value" { data(&item[*field]) } else { plain(&item[*field]) };
+                let cell =
+                    |field: &&str| if *field == "value" { data(&item[*field]) } else { plain(&item[*field]) };
                 let cells: Vec<String> = fields.iter().map(cell).collect();
                 cells.join("\t").trim_end().to_owned()
             }),
@@ -115,7 +119,11 @@ fn status(value: &Value) -> String {
     for space in value["unusable"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
     }
-    if text.is_empty() { "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into() } else { text }
+    if text.is_empty() {
+        "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into()
+    } else {
+        text
+    }
 }
 
 fn count(n: u64, of: &str) -> String {

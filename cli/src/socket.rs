@@ -162,7 +162,8 @@ async fn converse(node: &Node, stream: UnixStream) {
             Ok(question) => question,
             Err(Failure { code, words }) => {
                 // Whoever sends that may not listen either.
-                let _ = write(&mut to_asker, &Line { out: Vec::new(), exit: Some(code), error: Some(words) }).await;
+                let _ = write(&mut to_asker, &Line { out: Vec::new(), exit: Some(code), error: Some(words) })
+                    .await;
                 return;
             }
         };
@@ -197,7 +198,9 @@ async fn question<R: AsyncBufRead + Unpin>(from: &mut R) -> io::Result<Option<Re
         return Ok(None);
     }
     let question = serde_json::from_slice(&line);
-    Ok(Some(question.map_err(|error| Failure::usage(format!("this is no request of one line of JSON: {error}")))))
+    Ok(Some(
+        question.map_err(|error| Failure::usage(format!("this is no request of one line of JSON: {error}"))),
+    ))
 }
 
 async fn answer(node: &Node, Question { args, input }: Question, values: mpsc::Sender<Value>) -> Line {

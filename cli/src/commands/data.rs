@@ -35,11 +35,14 @@ pub(super) async fn set(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Set::Add { target: at, .. } | Set::Rm { target: at, .. } | Set::Has { target: at, .. } | Set::Ls { target: at }) =
-        command;
+    let (Set::Add { target: at, .. }
+    | Set::Rm { target: at, .. }
+    | Set::Has { target: at, .. }
+    | Set::Ls { target: at }) = command;
     let (space, path) = target(node, at)?;
     let set = space.set::<Value>(path);
-    let present = |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
+    let present =
+        |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
     let said = match command {
         Set::Add { element, .. } => {
             let element = value(element);
@@ -64,8 +67,10 @@ pub(super) async fn map(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Map::Put { target: at, .. } | Map::Get { target: at, .. } | Map::Rm { target: at, .. } | Map::Ls { target: at }) =
-        command;
+    let (Map::Put { target: at, .. }
+    | Map::Get { target: at, .. }
+    | Map::Rm { target: at, .. }
+    | Map::Ls { target: at }) = command;
     let (space, path) = target(node, at)?;
     let map = space.map::<Value, Value>(path);
     let said = match command {

@@ -39,7 +39,10 @@ pub(super) async fn import(
     let mut last = None;
     while pairs.peek().is_some() {
         let (mut bytes, mut part) = (0, Vec::new());
-        while part.len() < ROWS && bytes < BYTES && let Some(pair) = pairs.next() {
+        while part.len() < ROWS
+            && bytes < BYTES
+            && let Some(pair) = pairs.next()
+        {
             bytes += pair.bytes;
             part.push((pair.key, pair.value));
         }
@@ -67,7 +70,8 @@ fn pairs(input: &str, map: &LwwMapView) -> Result<Vec<Pair>, Failure> {
     {
         let pair = |(key, value): (String, Value)| {
             let shown: String = key.chars().take(40).collect();
-            pair(key.into(), value, map).map_err(|error| bad(&format!("the value at \"{shown}\""), &error.to_string()))
+            pair(key.into(), value, map)
+                .map_err(|error| bad(&format!("the value at \"{shown}\""), &error.to_string()))
         };
         return object.into_iter().map(pair).collect();
     }
@@ -190,5 +194,7 @@ pub(super) async fn batch(
 
 fn not_an_act(number: usize, why: &str) -> Failure {
     let number = number + 1;
-    Failure::other(format!("line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"))
+    Failure::other(format!(
+        "line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"
+    ))
 }

@@ -127,9 +127,9 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
 
 /// Takes `SPACE/PATH` apart.
 fn target<'a>(node: &Node, target: &'a str) -> Result<(Space, &'a str), Failure> {
-    let (space, path) = target
-        .split_once('/')
-        .ok_or_else(|| Failure::usage(format!("`{target}` lacks a path: write SPACE/PATH, such as {target}/tasks")))?;
+    let (space, path) = target.split_once('/').ok_or_else(|| {
+        Failure::usage(format!("`{target}` lacks a path: write SPACE/PATH, such as {target}/tasks"))
+    })?;
     Ok((self::space(node, space)?, path))
 }
 

@@ -51,8 +51,7 @@ pub(super) async fn ticket(node: &Node, space: &str, answer: &mut Answer<'_>) ->
 
 pub(super) fn objects(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let objects = super::space(node, space)?.objects()?;
-    let describe =
-        |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
+    let describe = |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
     answer.say(objects.into_iter().map(describe).collect());
     Ok(())
 }

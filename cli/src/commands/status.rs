@@ -9,8 +9,11 @@ use crate::failure::{DAMAGED, Failure};
 pub(super) fn status(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let spaces = node.spaces().iter().map(space).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<String> = node.addresses().iter().map(ToString::to_string).collect();
-    let unusable: Vec<Value> =
-        node.unusable().into_iter().map(|(id, why)| json!({ "id": id.to_string(), "error": why.to_string() })).collect();
+    let unusable: Vec<Value> = node
+        .unusable()
+        .into_iter()
+        .map(|(id, why)| json!({ "id": id.to_string(), "error": why.to_string() }))
+        .collect();
     answer.say(json!({
         "id": node.id().to_string(), "addresses": addresses, "spaces": spaces, "unusable": unusable,
     }));
@@ -86,7 +89,9 @@ pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) 
             for (id, why) in node.unusable() {
                 // One of a newer version, say, is no damage.
                 answer.bad_news(Failure::from(why.as_ref()).code);
-                found.push(json!({ "name": null, "id": id.to_string(), "sound": false, "error": why.to_string() }));
+                found.push(
+                    json!({ "name": null, "id": id.to_string(), "sound": false, "error": why.to_string() }),
+                );
             }
             node.spaces()
         }

@@ -107,9 +107,8 @@ fn what_is_too_long_is_refused_before_anything_is_written() {
     let list = format!("[{0:?},{0:?},{0:?}]", value);
     let acts = format!("{{\"map\":\"m\",\"put\":\"k\",\"value\":{list}}}\n");
     home.run_with(&["batch", "board"], acts.as_bytes()).refused(ERROR, "keep it outside");
-    let acts: String = (0..4500)
-        .map(|n| format!("{{\"map\":\"m\",\"put\":\"k{n}\",\"value\":\"{n:0>300}\"}}\n"))
-        .collect();
+    let acts: String =
+        (0..4500).map(|n| format!("{{\"map\":\"m\",\"put\":\"k{n}\",\"value\":\"{n:0>300}\"}}\n")).collect();
     home.run_with(&["batch", "board"], acts.as_bytes()).refused(ERROR, "split it");
     for (bad, words) in [
         ("{\"map\":\"m\",\"put\":\"a\",\"value\":1}\n{\"map\":\"m\"}\n", "line 2 cannot be done"),
@@ -149,10 +148,16 @@ fn a_port_in_use_is_told() {
     let taken = format!("/ip4/127.0.0.1/tcp/{}", serving.port());
     home.refused(&["serve", "--no-mdns", "--listen", &taken], ERROR, "choose another port");
     let addresses = ada.json(&["status"])["addresses"].clone();
-    let udp = addresses.as_array().and_then(|all| all.iter().find_map(|address| {
-        address.as_str().filter(|address| address.contains("/udp/")).map(str::to_owned)
-    }));
-    home.refused(&["serve", "--no-mdns", "--listen", &udp.expect("it listens there")], ERROR, "choose another port");
+    let udp = addresses.as_array().and_then(|all| {
+        all.iter().find_map(|address| {
+            address.as_str().filter(|address| address.contains("/udp/")).map(str::to_owned)
+        })
+    });
+    home.refused(
+        &["serve", "--no-mdns", "--listen", &udp.expect("it listens there")],
+        ERROR,
+        "choose another port",
+    );
     serving.stop();
     for nonsense in ["localhost:80", "/ip4/1.2.3/tcp/1", "/ip4/127.0.0.1/tcp/99999"] {
         let said = home.run(&["serve", "--listen", nonsense]);

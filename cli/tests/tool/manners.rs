@@ -17,8 +17,13 @@ fn help(words: &[&str]) -> String {
 /// The commands that the help of a command lists.
 pub(crate) fn commands(words: &[&str]) -> Vec<String> {
     let help = help(words);
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    listed
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -32,8 +37,16 @@ fn help_reads_well() {
         for page in pages {
             let text = help(&page);
             let about = text.lines().next().unwrap_or_default();
-            assert!(about.len() > 8 && about.len() <= 110, "`{}` says what it does in a line: {about}", page.join(" "));
-            let arguments = text.lines().skip_while(|line| *line != "Arguments:").skip(1).take_while(|line| !line.is_empty());
+            assert!(
+                about.len() > 8 && about.len() <= 110,
+                "`{}` says what it does in a line: {about}",
+                page.join(" ")
+            );
+            let arguments = text
+                .lines()
+                .skip_while(|line| *line != "Arguments:")
+                .skip(1)
+                .take_while(|line| !line.is_empty());
             for argument in arguments {
                 let words = argument.split_whitespace().count();
                 assert!(words > 1, "`{}` explains {argument}", page.join(" "));
@@ -171,13 +184,21 @@ fn a_watch_ends_with_its_reader() {
 #[test]
 fn serve_goes_on_when_nobody_reads_its_addresses() {
     let home = Home::with_space("board");
-    let arguments = ["serve", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
+    let arguments = [
+        "serve",
+        "--no-mdns",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+        "--listen",
+        "/ip4/127.0.0.1/udp/0/quic-v1",
+    ];
     let mut command = home.command(&arguments);
     command.stdout(Stdio::from(closed_pipe()));
     let mut child = command.spawn().expect("the binary runs");
     wait_for("it to answer", || {
         let status = home.run(&["--json", "status"]);
-        status.code == 0 && status.json()["addresses"].as_array().is_some_and(|addresses| addresses.len() == 2)
+        status.code == 0
+            && status.json()["addresses"].as_array().is_some_and(|addresses| addresses.len() == 2)
     });
     assert!(child.try_wait().expect("it is ours").is_none(), "it runs");
     crate::support::signal(child.id(), "INT");

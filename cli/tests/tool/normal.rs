@@ -19,7 +19,9 @@ pub(crate) fn json(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(words(text)),
         Value::Array(items) => items.iter().map(json).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), field(name, value))).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), field(name, value))).collect()
+        }
         other => other.clone(),
     }
 }

@@ -25,7 +25,11 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("set-has", &["set", "has", "board/tags", "red"], None),
     ("set-ls", &["set", "ls", "board/tags"], None),
     ("set-rm", &["set", "rm", "board/tags", r#"{"n":1}"#], None),
-    ("map-put", &["map", "put", "board/tasks", "t1", r#"{"title":"Ship","done":false,"cost":2.5,"by":null}"#], None),
+    (
+        "map-put",
+        &["map", "put", "board/tasks", "t1", r#"{"title":"Ship","done":false,"cost":2.5,"by":null}"#],
+        None,
+    ),
     ("map-put-word", &["map", "put", "board/tasks", "t2", "soon"], None),
     ("map-get", &["map", "get", "board/tasks", "t1"], None),
     ("map-ls", &["map", "ls", "board/tasks"], None),
@@ -33,11 +37,17 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("register-put", &["register", "put", "board/title", "Board"], None),
     ("register-get", &["register", "get", "board/title"], None),
     ("import", &["import", "board/cities", "-"], Some("{\"Bern\": 134591, \"Genf\": {\"n\": 203856}}")),
-    ("import-lines", &["import", "board/ids", "-"], Some("{\"key\":1,\"value\":\"a\"}\n\n{\"value\":\"b\",\"key\":[2]}\n")),
+    (
+        "import-lines",
+        &["import", "board/ids", "-"],
+        Some("{\"key\":1,\"value\":\"a\"}\n\n{\"value\":\"b\",\"key\":[2]}\n"),
+    ),
     (
         "batch",
         &["batch", "board"],
-        Some("{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n"),
+        Some(
+            "{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n",
+        ),
     ),
     ("ls", &["ls", "board"], None),
     ("export", &["export", "board"], None),
@@ -108,7 +118,12 @@ fn two_nodes_print_their_shapes() {
     check("serve", &["serve"], None, &[event]);
     check("join", &["join", &ticket], None, &[bo.json(&["join", &ticket])]);
     let other = Home::empty();
-    check("join-as", &["join", &ticket, "--as", "plan"], None, &[other.json(&["join", &ticket, "--as", "plan"])]);
+    check(
+        "join-as",
+        &["join", &ticket, "--as", "plan"],
+        None,
+        &[other.json(&["join", &ticket, "--as", "plan"])],
+    );
     let synced = bo.json(&["sync", "board", &serving.address]);
     check("sync", &["sync", "board", &serving.address], None, std::slice::from_ref(&synced));
     assert_eq!(synced["root"], ada.json(&["spaces"])[0]["root"], "equal roots");
@@ -159,9 +174,9 @@ fn every_command_has_a_fixture_and_every_fixture_a_command() {
         if command == "demo" {
             continue;
         }
-        let is_covered = named.iter().any(|name| {
-            name.strip_prefix(command.as_str()).is_some_and(|rest| rest.starts_with(['.', '-']))
-        });
+        let is_covered = named
+            .iter()
+            .any(|name| name.strip_prefix(command.as_str()).is_some_and(|rest| rest.starts_with(['.', '-'])));
         assert!(is_covered, "`{command}` has no fixture");
     }
 }

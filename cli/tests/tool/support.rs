@@ -191,7 +191,9 @@ impl Process {
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|count| count > 0) && say.send(line.split_off(0)).is_ok() {}
+            while reader.read_line(&mut line).is_ok_and(|count| count > 0)
+                && say.send(line.split_off(0)).is_ok()
+            {}
         });
         let (say_err, err) = sync_channel(1);
         let mut stderr = child.stderr.take().expect("piped");
