@@ -176,7 +176,10 @@ impl Node {
         self.check_name(name)?;
         let nonce = random().map_err(rejoin_net::keys::KeyError::from)?;
         let genesis = Genesis::open(self.0.keys.device().device(), nonce);
-        self.begin_space(genesis.space(), &[(fact::NAME, name.as_bytes()), (fact::GENESIS, &genesis.encode())])
+        self.begin_space(
+            genesis.space(),
+            &[(fact::NAME, name.as_bytes()), (fact::GENESIS, &genesis.encode())],
+        )
     }
 
     /// Joins a space, under the name that the ticket gives it. Works offline too: what is there to get comes when a peer
@@ -205,7 +208,9 @@ impl Node {
             }
         };
         let mut peers = space.known_peers()?;
-        peers.extend(ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
+        peers.extend(
+            ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>(),
+        );
         let lines: Vec<String> = peers.iter().map(ToString::to_string).collect();
         space.0.facts.set(fact::PEERS, lines.join("\n").as_bytes())?;
         self.keep(&space)?;
@@ -242,7 +247,7 @@ impl Node {
         let network = self.0.network.as_ref().ok_or(Error::Offline)?;
         let peer = network.dial(address.clone()).await?;
         let outcome = space.replica().sync_with(peer, SYNC_TIME).await;
-        outcome.map_err(|why| Error::NotInSync { address: address.clone(), peer, why })
+        outcome.map_err(|why| Error::NotInSync { with: format!("{peer} at {address}"), why })
     }
 
     /// Writes out what waits, says goodbye to peers, and lets others open the data directory. Handles of this node return
@@ -343,12 +348,15 @@ impl Node {
 /// get half of the connections; so a port that anybody listens on is refused first.
 fn check_port(address: &Multiaddr) -> Result<(), NetworkError> {
     let text = address.to_string();
-    let ["", "ip4" | "ip6", host, "tcp", port] = text.split('/').collect::<Vec<_>>()[..] else { return Ok(()) };
+    let ["", "ip4" | "ip6", host, "tcp", port] = text.split('/').collect::<Vec<_>>()[..] else {
+        return Ok(());
+    };
     let (Ok(host), Ok(port)) = (host.parse::<IpAddr>(), port.parse::<u16>()) else { return Ok(()) };
     if port == 0 {
         return Ok(());
     }
-    let cannot = |error: std::io::Error| NetworkError::Listen { address: address.clone(), error: error.to_string() };
+    let cannot =
+        |error: std::io::Error| NetworkError::Listen { address: address.clone(), error: error.to_string() };
     TcpListener::bind((host, port)).map(drop).map_err(cannot)
 }
 

@@ -8,15 +8,15 @@ use rejoin_core::identity::Genesis;
 use rejoin_core::row::Kind;
 use rejoin_core::store::StoreError;
 use rejoin_core::{SpaceId, VersionVector, codec};
+use rejoin_net::Multiaddr;
 use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
-use rejoin_net::Multiaddr;
 
 use crate::handles::At;
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set,
-    Snapshot, Status, Ticket, Watch,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set, Snapshot,
+    Status, Ticket, Watch,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;

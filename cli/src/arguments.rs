@@ -139,6 +139,8 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
         /// One space; all of them without it.
         space: Option<String>,
     },
+    /// The main job on real input: three nodes, one cut off, one killed, and nothing lost.
+    Demo(crate::demo::Options),
 }
 
 /// How to run a node.

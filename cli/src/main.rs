@@ -11,9 +11,11 @@
 //! | [`socket`] | commands through a running node |
 //! | [`serve`] | the running node |
 //! | [`failure`] | exit codes |
+//! | [`demo`] | the main job on real input, with nodes of its own |
 
 mod arguments;
 mod commands;
+mod demo;
 mod failure;
 mod render;
 mod serve;
@@ -47,6 +49,10 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { data, json, request } = arguments;
+    if let Command::Demo(options) = request.command {
+        let outcome = demo::run(demo::Options { json, ..options }).await;
+        return outcome.map_err(|error| Failure::other(format!("the demo failed: {error:#}")));
+    }
     let data = data.map_or_else(arguments::default_directory, Ok)?;
     if let Command::Serve(options) = request.command {
         // What a short command holds is free again in a moment; what a running node holds is not.

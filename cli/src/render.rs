@@ -44,7 +44,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
         Command::Status => Render::Status,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
-        Command::Watch { .. } | Command::Serve(_) => Render::Json,
+        Command::Watch { .. } | Command::Serve(_) | Command::Demo(_) => Render::Json,
     }
 }
 

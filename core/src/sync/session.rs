@@ -121,6 +121,8 @@ pub(crate) struct Session {
     pub(super) queue: VecDeque<Received>,
     queue_bytes: usize,
     pub(super) tails: Tails,
+    /// Something in the queue went on from what this side only believes to be the same.
+    overlaps: bool,
     received: u64,
     /// Data frames whose effects are in memory or dropped; those that the commit in flight covers; those told.
     settled: u64,
@@ -162,6 +164,7 @@ impl Session {
             queue: VecDeque::new(),
             queue_bytes: 0,
             tails: Tails::new(),
+            overlaps: false,
             received: 0,
             settled: 0,
             committing: 0,
@@ -231,8 +234,11 @@ impl Session {
         size: usize,
     ) -> Result<(), End> {
         let space = cx.space.id;
-        let mut linker = Linker { space: &space, heads: &cx.space.heads, tails: &mut self.tails };
-        match linker.unpack(frame) {
+        let (heads, tails, overlaps) = (&cx.space.heads, &mut self.tails, self.overlaps);
+        let mut linker = Linker { space: &space, heads, tails, overlaps };
+        let unpacked = linker.unpack(frame);
+        self.overlaps = linker.overlaps;
+        match unpacked {
             Ok(received) => {
                 for received in received {
                     self.peer.observe(received.delta.replica, received.delta.last_seq());
@@ -271,8 +277,11 @@ impl Session {
                 if self.queue.is_empty() {
                     self.queue_bytes = 0;
                     self.tails.clear();
+                    self.overlaps = false;
                 }
             }
+            // A peer with another history, which it does not know of yet: the hello shows it.
+            Applied::Invalid if self.overlaps => self.drop_queue(cx.now),
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.drop_queue(cx.now),
             Applied::Fork { replica, proven } => {
@@ -290,6 +299,7 @@ impl Session {
         self.queue.clear();
         self.queue_bytes = 0;
         self.tails.clear();
+        self.overlaps = false;
         self.say_dropped(now);
     }
 

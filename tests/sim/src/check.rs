@@ -97,7 +97,8 @@ impl World {
                 let author = self.oracle.record.author(&replica);
                 let there = author.map_or(0, |author| disk.seq(author));
                 if seq > there {
-                    let what = format!("{replica:?}:{seq} is believed to be on disk {peer}, which has {there}");
+                    let what =
+                        format!("{replica:?}:{seq} is believed to be on disk {peer}, which has {there}");
                     return broken("receipts", what);
                 }
             }

@@ -298,7 +298,8 @@ impl Network {
     /// The streams of a machine as its engine calls them, with the machine at the other end.
     pub fn sessions_of(&self, machine: usize) -> impl Iterator<Item = (SessionId, usize)> + '_ {
         let ends = self.streams.iter().enumerate().flat_map(|(number, stream)| {
-            [0, 1].map(|side| (session(number, side), stream.ends[side].machine, stream.ends[1 - side].machine))
+            [0, 1]
+                .map(|side| (session(number, side), stream.ends[side].machine, stream.ends[1 - side].machine))
         });
         ends.filter(move |(_, own, _)| *own == machine).map(|(session, _, peer)| (session, peer))
     }
