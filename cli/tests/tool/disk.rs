@@ -135,7 +135,9 @@ fn a_directory_that_cannot_be_written_is_told() {
     home.json(&["new", "board"]);
     home.json(&["counter", "add", "board/n", "7"]);
     disk.remount("ro");
-    for arguments in [&["counter", "add", "board/n"][..], &["new", "other"], &["status"], &["serve", "--no-mdns"]] {
+    for arguments in
+        [&["counter", "add", "board/n"][..], &["new", "other"], &["status"], &["serve", "--no-mdns"]]
+    {
         home.refused(arguments, ERROR, "Read-only file system");
     }
     let fresh = Home::empty().at(disk.path().join("other"));
