@@ -25,6 +25,8 @@ const MARKS: &str = "marks";
 const DOWN: Duration = Duration::from_millis(800);
 /// How long the cut-off node may take to reach somebody again.
 const REACH_TIME: Duration = Duration::from_secs(20);
+/// How long nodes that hold the same may take to say so of each other.
+const PROOF_TIME: Duration = Duration::from_secs(5);
 const REACH_PAUSE: Duration = Duration::from_millis(200);
 
 /// Numbers of the phases, as the record has them.
@@ -45,6 +47,8 @@ pub(super) struct Rejoined {
     pub(super) bytes: u64,
     /// What the cut-off node said of the sync that was asked for at that moment.
     pub(super) sync: Value,
+    /// From the same moment until every node said of every other that both named this root; `None` if some did not.
+    pub(super) proven: Option<f64>,
 }
 
 /// Every node imports a third of the data set, and all come to hold all of it.
@@ -221,29 +225,52 @@ pub(super) async fn rejoin(stage: &Stage) -> Result<Rejoined> {
     stage.board.states("rejoining");
     let (before, began) = (stage.wires.forwarded(), Instant::now());
     stage.wires.heal();
-    let sync = sync(stage).await?;
+    let sync = sync(stage, C, &stage.through_to(A)).await?;
     let root = stage.settle(&[A, B, C]).await?;
     let seconds = began.elapsed().as_secs_f64();
     let bytes = stage.wires.forwarded() - before;
+    let proven = prove(stage).await?.then(|| began.elapsed().as_secs_f64());
     stage.board.states("in sync");
     let words = format!("{seconds:.1} s, {bytes} bytes, root {} on all three", short(&root));
     let value = json!({
         "phase": "rejoin", "seconds": rounded(seconds), "bytes": bytes, "root": root, "sync": sync,
+        "proven_seconds": proven.map(rounded),
     });
     stage.board.done(&words, value);
-    Ok(Rejoined { root, seconds, bytes, sync })
+    Ok(Rejoined { root, seconds, bytes, sync, proven })
 }
 
-/// Has C sync with A, as soon as it reaches it.
-async fn sync(stage: &Stage) -> Result<Value> {
-    let mut control = Control::connect(&stage.nodes[C].data).await?;
+/// Has the other two pairs compare roots now: by themselves they would at the next round of anti-entropy. Whether then
+/// every node says of every other that they are in sync.
+async fn prove(stage: &Stage) -> Result<bool> {
+    sync(stage, B, &stage.nodes[A].address()).await?;
+    sync(stage, C, &stage.through_to(B)).await?;
+    let end = Instant::now() + PROOF_TIME;
+    loop {
+        let mut all = true;
+        for node in [A, B, C] {
+            let status = stage.status(node).await?;
+            stage.board.sample(node, &status);
+            let peers = status["peers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            all &= peers.len() >= 2 && peers.iter().all(|peer| peer["in_sync"] == true);
+        }
+        if all || Instant::now() > end {
+            return Ok(all);
+        }
+        sleep(REACH_PAUSE).await;
+    }
+}
+
+/// Has a node sync with the one at an address, as soon as it reaches it.
+async fn sync(stage: &Stage, node: usize, address: &str) -> Result<Value> {
+    let mut control = Control::connect(&stage.nodes[node].data).await?;
     let end = Instant::now() + REACH_TIME;
     loop {
-        match control.ask(&["sync", SPACE, &stage.through_to_a()], None).await {
+        match control.ask(&["sync", SPACE, address], None).await {
             Ok(values) => return values.into_iter().next().context("`rejoin sync` printed nothing"),
             // The connection from before the cut may not have been noticed to be dead.
             Err(Failed::Refused(_)) if Instant::now() < end => sleep(REACH_PAUSE).await,
-            Err(failed) => bail!("{:#}{}", anyhow::Error::from(failed), stage.nodes[C].last_words()),
+            Err(failed) => bail!("{:#}{}", anyhow::Error::from(failed), stage.nodes[node].last_words()),
         }
     }
 }

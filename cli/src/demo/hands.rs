@@ -3,10 +3,11 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::board::Board;
 use super::control::{Control, Failed};
@@ -15,6 +16,9 @@ use super::workload::{self, Hand};
 
 /// The space of the demo.
 pub(super) const SPACE: &str = "demo";
+
+/// How long a hand leaves a node alone that was killed.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// A side: its node, and the record of what it did there.
 pub(super) struct Side<'a> {
@@ -49,6 +53,8 @@ impl Side<'_> {
                 Ok(()) => self.journal.answered(unit)?,
                 // The unit stays without an answer: nobody knows whether it happened. Units are never repeated.
                 Err(Failed::Gone(_)) if self.is_killed.load(Ordering::SeqCst) => {
+                    // A process that is being killed may still take connections for a moment.
+                    sleep(GRACE).await;
                     control = Control::connect(self.data).await.context("after the node was killed")?;
                 }
                 Err(failed) => return Err(failed.into()),

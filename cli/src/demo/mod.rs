@@ -51,10 +51,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// How long the cut lasts.
-    #[arg(long, default_value_t = 9.0)]
+    #[arg(long, default_value_t = 12.0)]
     pub(crate) seconds: f64,
     /// Most units of work of a side in a phase.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 6000)]
     pub(crate) edits: u64,
     /// Rows of the data set to load; all of them by default.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]

@@ -55,6 +55,10 @@ impl Node {
         self.port.load(Ordering::Relaxed)
     }
 
+    pub(super) fn address(&self) -> String {
+        address(self.port())
+    }
+
     /// One command as a process of its own, before the node serves.
     pub(super) async fn once(&self, words: &[&str]) -> Result<Value> {
         let mut command = self.command()?;
@@ -148,7 +152,8 @@ impl Node {
     }
 }
 
-fn address(port: u16) -> String {
+/// Of a port of this machine.
+pub(super) fn address(port: u16) -> String {
     format!("/ip4/127.0.0.1/tcp/{port}")
 }
 

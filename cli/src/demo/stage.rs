@@ -20,7 +20,7 @@ use super::data::Airport;
 use super::forwarder::Forwarder;
 use super::hands::{SPACE, Side};
 use super::journal::Journal;
-use super::node::Node;
+use super::node::{Node, address};
 
 pub(super) const NAMES: [&str; 3] = ["A", "B", "C"];
 pub(super) const A: usize = 0;
@@ -134,9 +134,10 @@ impl Stage {
         control.one(&["export", target]).await.with_context(|| format!("node {}", NAMES[node]))
     }
 
-    /// The address under which node C reaches node A.
-    pub(super) fn through_to_a(&self) -> String {
-        format!("/ip4/127.0.0.1/tcp/{}", self.wires.to_a.port())
+    /// The address under which node C reaches another.
+    pub(super) fn through_to(&self, node: usize) -> String {
+        let wire = if node == A { &self.wires.to_a } else { &self.wires.to_b };
+        address(wire.port())
     }
 
     /// Waits until these nodes name the same root, which is returned. Nobody may be writing: what each holds is then

@@ -132,7 +132,11 @@ impl Verdict {
     /// Everything in words.
     pub(super) fn words(&self, rejoined: &Rejoined, seconds: f64, (loaded, edits): (usize, usize)) -> String {
         let [lost, resurrected, miscounted] = self.counts();
-        let Rejoined { root, seconds: took, bytes, sync } = rejoined;
+        let Rejoined { root, seconds: took, bytes, sync, proven } = rejoined;
+        let proof = proven.map_or_else(
+            || "; not all said so of each other".to_owned(),
+            |at| format!("; after {at:.1} s each said so of each other"),
+        );
         let kilobytes = rounded(*bytes as f64 / 1000.0);
         let counters = if miscounted == 0 {
             "counters exact".to_owned()
@@ -141,12 +145,12 @@ impl Verdict {
         };
         let mut lines = vec![
             String::new(),
-            format!("  rejoined      {took:.1} s until all three named one root"),
+            format!("  rejoined      {took:.1} s until all three named one root{proof}"),
             format!(
                 "  moved         {kilobytes} kB to and from the node that was cut off, connections included"
             ),
             format!(
-                "  its sync      {} bytes, {} round trips + {} for the proof, {} rows in, {} rows out",
+                "  its sync      {} bytes, round trips: {} + {} for the proof, {} rows in, {} rows out",
                 sync["bytes"],
                 sync["round_trips"],
                 sync["proof_round_trips"],
@@ -192,7 +196,7 @@ impl Verdict {
             "units": self.units,
             "unanswered": self.unanswered,
             "root": rejoined.root,
-            "rejoin": { "seconds": rounded(rejoined.seconds), "bytes": rejoined.bytes, "sync": rejoined.sync },
+            "rejoin": { "seconds": rounded(rejoined.seconds), "bytes": rejoined.bytes, "sync": rejoined.sync, "proven_seconds": rejoined.proven.map(rounded) },
             "seconds": rounded(seconds),
         })
     }
