@@ -17,9 +17,9 @@ impl Clock {
         Now { mono_ms: millis(self.0.elapsed()), wall_ms: wall_ms() }
     }
 
-    /// When the monotonic clock will show `mono_ms`.
-    pub(crate) fn at(&self, mono_ms: u64) -> tokio::time::Instant {
-        (self.0 + Duration::from_millis(mono_ms)).into()
+    /// When the monotonic clock will show `mono_ms`; `None` when that is beyond what the system can count.
+    pub(crate) fn at(&self, mono_ms: u64) -> Option<tokio::time::Instant> {
+        self.0.checked_add(Duration::from_millis(mono_ms)).map(Into::into)
     }
 }
 
@@ -30,4 +30,16 @@ pub(crate) fn wall_ms() -> u64 {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_never_comes_is_no_time() {
+        let clock = Clock::new();
+        assert!(clock.at(1).is_some());
+        assert_eq!(clock.at(u64::MAX), None);
+    }
 }

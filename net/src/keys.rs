@@ -89,17 +89,29 @@ pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     Ok(bytes)
 }
 
-/// Writes the file beside its place first: a power cut leaves all of it, or none.
+/// Writes the file beside its place first: a power cut leaves all of it, or none. What an earlier attempt left beside it
+/// goes away, because a file that exists keeps its mode, and others might read the secret.
 fn create(path: &Path, seed: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&beside)?;
     file.write_all(seed)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    // The name is part of what must last: a device that comes back with another secret is another device.
+    #[cfg(unix)]
+    path.parent().map_or(Ok(()), |folder| {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        fs::File::open(folder)?.sync_all()
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -112,6 +124,8 @@ mod tests {
     fn a_secret_stays_and_a_copy_of_it_is_another_peer() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, copy) = (folder.path().join("device.key"), folder.path().join("copy.key"));
+        // Anybody may read what an earlier attempt left; not the new secret.
+        fs::write(path.with_extension("new"), b"left over").expect("written");
         let first = Keys::open(&path).expect("made");
         let again = Keys::open(&path).expect("read");
         assert_eq!(first.device().device(), again.device().device());

@@ -4,26 +4,62 @@ use std::io;
 use std::time::Duration;
 
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use rejoin_core::limits::FRAME_BYTES;
 
-/// How long the rest of a frame may take once its first byte is there: a peer that dribbles is cut off.
-const FRAME_TIME: Duration = Duration::from_secs(30);
+/// How long a peer may take over what it owes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From opening a stream to the last byte of its greeting.
+    pub(crate) greeting: Duration,
+    /// For the rest of a frame once its first byte is there, and for taking a frame: a peer that dribbles is cut off.
+    pub(crate) frame: Duration,
+    /// For taking what was still to be said when a stream is closed.
+    pub(crate) goodbye: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let [greeting, frame, goodbye] = [10, 30, 2].map(Duration::from_secs);
+        Self { greeting, frame, goodbye }
+    }
+}
+
 /// Room made before anything of a frame has arrived; a claimed length alone costs no more than this.
 const FIRST_BYTES: usize = 16 * 1024;
 
-/// Reads a frame; `None` at the end of the stream. An error for a length over [`FRAME_BYTES`], before allocating.
-pub(crate) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<Option<Vec<u8>>> {
+/// Reads a frame; `None` at the end of the stream. An error for a length over `most`, before allocating, and for a frame
+/// whose rest takes longer than `time`.
+pub(crate) async fn read<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    most: usize,
+    time: Duration,
+) -> io::Result<Option<Vec<u8>>> {
     let mut first = [0];
     if stream.read(&mut first).await? == 0 {
         return Ok(None);
     }
-    match tokio::time::timeout(FRAME_TIME, read_rest(stream, first[0])).await {
-        Ok(frame) => frame.map(Some),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the rest of a frame did not arrive in time")),
-    }
+    in_time(time, read_rest(stream, first[0], most)).await.map(Some)
 }
 
-async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, first: u8) -> io::Result<Vec<u8>> {
+/// Writes a frame, and flushes when asked to. An error when the peer does not take it within `time`.
+pub(crate) async fn write_within<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    frame: &[u8],
+    flush: bool,
+    time: Duration,
+) -> io::Result<()> {
+    let written = async {
+        write(stream, frame).await?;
+        if flush { stream.flush().await } else { Ok(()) }
+    };
+    in_time(time, written).await
+}
+
+async fn in_time<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the peer did not do its part of a frame in time");
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, first: u8, most: usize) -> io::Result<Vec<u8>> {
     let mut length = usize::from(first & 0x7f);
     let mut byte = [first];
     let mut shift = 7;
@@ -31,9 +67,12 @@ async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, first: u8) -> io::Resul
         stream.read_exact(&mut byte).await?;
         length |= usize::from(byte[0] & 0x7f) << shift;
         shift += 7;
-        if length > FRAME_BYTES || shift > 28 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame longer than the limit"));
+        if shift > 28 {
+            break;
         }
+    }
+    if length > most || byte[0] & 0x80 != 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame longer than the limit"));
     }
     let mut frame = Vec::with_capacity(length.min(FIRST_BYTES));
     let read = stream.take(length as u64).read_to_end(&mut frame).await?;
@@ -44,14 +83,14 @@ async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, first: u8) -> io::Resul
 }
 
 /// Writes a frame, without flushing.
-pub(crate) async fn write<W: AsyncWrite + Unpin>(stream: &mut W, frame: &[u8]) -> io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(stream: &mut W, frame: &[u8]) -> io::Result<()> {
     let mut prefix = Vec::with_capacity(4);
     let mut length = frame.len();
     while length >= 0x80 {
-        prefix.push((length & 0x7f) as u8 | 0x80);
+        prefix.push(length.to_le_bytes()[0] | 0x80);
         length >>= 7;
     }
-    prefix.push((length & 0x7f) as u8);
+    prefix.push(length.to_le_bytes()[0]);
     stream.write_all(&prefix).await?;
     stream.write_all(frame).await
 }
@@ -64,9 +103,17 @@ pub(crate) const fn size(frame: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use futures::io::Cursor;
+    use rejoin_core::limits::FRAME_BYTES;
 
     use super::*;
+
+    async fn read(stream: &mut Cursor<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
+        super::read(stream, FRAME_BYTES, Duration::from_secs(9)).await
+    }
 
     async fn through(frame: &[u8]) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -96,5 +143,45 @@ mod tests {
         }
         let cut_off = read(&mut Cursor::new(vec![5, 1, 2])).await.expect_err("three bytes are missing");
         assert_eq!(cut_off.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// Has two bytes to read and takes none.
+    struct Stuck(Cursor<Vec<u8>>);
+
+    impl AsyncRead for Stuck {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            match Pin::new(&mut self.0).poll_read(cx, into) {
+                Poll::Ready(Ok(0)) => Poll::Pending,
+                read => read,
+            }
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_dribbles_or_does_not_read_is_given_up() {
+        let time = Duration::from_millis(50);
+        let mut stuck = Stuck(Cursor::new(vec![5, 1]));
+        let late = super::read(&mut stuck, 10, time).await.expect_err("four bytes are missing");
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        let late = write_within(&mut stuck, &[7; 10], true, time).await.expect_err("nobody reads");
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
     }
 }

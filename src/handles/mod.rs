@@ -47,7 +47,7 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
     }
 
     pub(crate) fn view(&self) -> Result<&V> {
-        self.view.as_ref().map_err(|error| Error::from(error.clone()))
+        self.view.as_ref().map_err(|error| Error::from(*error))
     }
 
     fn write(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rejoin::core::crdt::LwwMapView;
+use rejoin::core::value::{encode_element, to_value};
 use rejoin::{Batch, Error, Node, Space};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,13 +15,14 @@ use crate::failure::Failure;
 const ROWS: usize = 2000;
 const BYTES: usize = 512 * 1024;
 
-#[derive(Deserialize)]
+/// A row to be: its key, its value, and how many bytes they take.
 struct Pair {
     key: Value,
     value: Value,
+    bytes: usize,
 }
 
-/// Puts pairs into a map, in as few transactions as they fit in. Nothing is written when any of it does not parse.
+/// Puts pairs into a map, in as few transactions as they fit in. Nothing is written when any of it cannot be.
 pub(super) async fn import(
     node: &Node,
     at: &str,
@@ -28,7 +31,8 @@ pub(super) async fn import(
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
     let (space, path) = target(node, at)?;
-    let pairs = pairs(input)?;
+    let view = LwwMapView::at(path).map_err(Error::from)?;
+    let pairs = pairs(input, &view)?;
     let map = space.map::<Value, Value>(path);
     let (rows, mut transactions) = (pairs.len(), 0_u64);
     let mut pairs = pairs.into_iter().peekable();
@@ -37,10 +41,10 @@ pub(super) async fn import(
         let (mut bytes, mut part) = (0, Vec::new());
         while part.len() < ROWS
             && bytes < BYTES
-            && let Some((key, value, size)) = pairs.next()
+            && let Some(pair) = pairs.next()
         {
-            bytes += size;
-            part.push((key, value));
+            bytes += pair.bytes;
+            part.push((pair.key, pair.value));
         }
         let commit = space.batch(|batch| {
             part.into_iter().for_each(|(key, value)| batch.put(&map, key, value));
@@ -59,36 +63,51 @@ pub(super) async fn import(
     Ok(())
 }
 
-/// Keys, values, and about how many bytes each pair takes.
-fn pairs(input: &str) -> Result<Vec<(Value, Value, usize)>, Failure> {
-    let size = |key: &Value, value: &Value| key.to_string().len() + value.to_string().len();
+/// Everything to import, held against every limit.
+fn pairs(input: &str, map: &LwwMapView) -> Result<Vec<Pair>, Failure> {
     if let Ok(Value::Object(object)) = serde_json::from_str(input)
-        && !(object.len() == 2 && object.contains_key("key") && object.contains_key("value"))
+        && !is_pair(&object)
     {
-        return Ok(object
-            .into_iter()
-            .map(|(key, value)| {
-                let key = Value::String(key);
-                let bytes = size(&key, &value);
-                (key, value, bytes)
-            })
-            .collect());
+        let pair = |(key, value): (String, Value)| {
+            let shown: String = key.chars().take(40).collect();
+            pair(key.into(), value, map)
+                .map_err(|error| bad(&format!("the value at \"{shown}\""), &error.to_string()))
+        };
+        return object.into_iter().map(pair).collect();
     }
     let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let pair: Pair = serde_json::from_str(line).map_err(|error| bad_line(number, &error))?;
-            let bytes = size(&pair.key, &pair.value);
-            Ok((pair.key, pair.value, bytes))
-        })
-        .collect()
+    let read = |(number, line): (usize, &str)| {
+        let place = format!("line {}", number + 1);
+        let object = serde_json::from_str(line).map_err(|error: serde_json::Error| {
+            // Each line is parsed alone, so its own number in the message would only confuse.
+            let why = error.to_string().replace(" at line 1 column ", " at character ");
+            bad(&place, &format!("it is no JSON object: {why}"))
+        })?;
+        if !is_pair(&object) {
+            return Err(bad(&place, "it is not {\"key\": .., \"value\": ..}"));
+        }
+        let mut object: Object = object;
+        let [key, value] = ["key", "value"].map(|field| object.remove(field).unwrap_or_default());
+        pair(key, value, map).map_err(|error| bad(&place, &error.to_string()))
+    };
+    lines.map(read).collect()
 }
 
-fn bad_line(number: usize, error: &serde_json::Error) -> Failure {
-    let number = number + 1;
-    Failure::other(format!(
-        "line {number} is neither a JSON object nor {{\"key\": .., \"value\": ..}}: {error}; nothing was written"
-    ))
+type Object = serde_json::Map<String, Value>;
+
+fn is_pair(object: &Object) -> bool {
+    object.len() == 2 && object.contains_key("key") && object.contains_key("value")
+}
+
+fn pair(key: Value, value: Value, map: &LwwMapView) -> Result<Pair, Error> {
+    let element = encode_element(&to_value(&key)?)?;
+    let row = map.object().row(&element)?;
+    let bytes = row.as_bytes().len() + to_value(&value)?.encode()?.len();
+    Ok(Pair { key, value, bytes })
+}
+
+fn bad(place: &str, why: &str) -> Failure {
+    Failure::other(format!("{place} cannot be imported: {why}; nothing was written"))
 }
 
 /// One line of a transaction.
@@ -144,7 +163,7 @@ pub(super) async fn batch(
     receipt: Option<(usize, Duration)>,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let space = node.space(name)?;
+    let space = super::space(node, name)?;
     let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let acts = lines
         .map(|(number, line)| {

@@ -29,13 +29,17 @@ struct Contact {
 pub(super) struct Contacts(BTreeMap<PeerId, Contact>);
 
 impl Contacts {
-    /// Takes note of who is connected now.
-    pub(super) fn update(&mut self, connected: &BTreeMap<PeerId, Connected>) {
+    /// Takes note of who is connected now. A stream may be there before its connection is: it is open already.
+    pub(super) fn update(
+        &mut self,
+        connected: &BTreeMap<PeerId, Connected>,
+        has_stream: impl Fn(&PeerId) -> bool,
+    ) {
         self.0.retain(|peer, _| connected.contains_key(peer));
         for (peer, connection) in connected {
             self.0.entry(*peer).or_insert_with(|| {
                 let wait = if connection.dialled { Duration::ZERO } else { COURTESY };
-                Contact { busy: false, failures: 0, next: Instant::now() + wait }
+                Contact { busy: has_stream(peer), failures: 0, next: Instant::now() + wait }
             });
         }
     }
@@ -56,7 +60,7 @@ impl Contacts {
         .collect()
     }
 
-    /// A stream with this peer is up, whoever opened it.
+    /// A stream with this peer is up, whoever opened it, or is being opened.
     pub(super) fn on_open(&mut self, peer: &PeerId) {
         if let Some(contact) = self.0.get_mut(peer) {
             contact.busy = true;
@@ -77,5 +81,42 @@ impl Contacts {
             contact.next = Instant::now() + backoff(FIRST_PAUSE, LONGEST_PAUSE, contact.failures);
             contact.failures = contact.failures.saturating_add(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connected(peers: &[(PeerId, bool)]) -> BTreeMap<PeerId, Connected> {
+        let address: libp2p::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+        let all = peers.iter().map(|(peer, dialled)| {
+            (*peer, Connected { address: address.clone(), dialled: *dialled, we_dialled: *dialled })
+        });
+        all.collect()
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_came_before_its_connection_is_the_only_one() {
+        let peer = PeerId::random();
+        let mut contacts = Contacts::default();
+        contacts.on_open(&peer);
+        contacts.update(&connected(&[(peer, true)]), |_| true);
+        assert!(contacts.take_due().is_empty() && contacts.due().is_none());
+        contacts.on_end(&peer);
+        assert!(contacts.due().is_some(), "it ended: there is one to open");
+    }
+
+    #[tokio::test]
+    async fn whoever_dialled_asks_first_and_a_peer_that_comes_back_is_new() {
+        let (ours, theirs) = (PeerId::random(), PeerId::random());
+        let mut contacts = Contacts::default();
+        contacts.update(&connected(&[(ours, true), (theirs, false)]), |_| false);
+        assert_eq!(contacts.take_due(), [ours]);
+        assert!(contacts.due().is_some(), "the other one in a while");
+        contacts.update(&connected(&[(theirs, false)]), |_| false);
+        // It was busy when it went away.
+        contacts.update(&connected(&[(ours, true), (theirs, false)]), |_| false);
+        assert_eq!(contacts.take_due(), [ours]);
     }
 }

@@ -2,36 +2,30 @@
 //!
 //! One round: drain the engine, do what it says in that order, then wait for whatever comes first: a frame, a stream, a
 //! commit that became durable, a write by the app, a change of who is connected, or the engine's own timer. The engine
-//! is never held across a wait.
+//! is never held across a wait. Who is on the other end of which stream is in [`super::streams`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Stream};
-use rejoin_core::engine::{Event, GossipId, Input, Output, Role, SessionId};
+use rejoin_core::engine::{Event, GossipId, Input, Output, SessionId, Verdict};
 use rejoin_core::store::{Commit, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::contacts::Contacts;
-use super::link::Link;
+use super::link::{Hub, Link, Room};
 use super::peers::SyncReport;
 use super::storage::Committer;
 use super::{News, Shared, State};
-use crate::swarm::{Heard, Network};
-use crate::wire;
+use crate::swarm::{Heard, Hosted, Network};
+use crate::wire::Patience;
 
-/// Streams that one peer may hold open to one space: both may open one at the same time, and a sync asked for by hand
-/// takes one of its own.
-const STREAMS_PER_PEER: usize = 4;
 /// Gossiped messages that wait for the engine's verdict; there are more only if the engine owes one for ever.
 const UNJUDGED: usize = 1024;
-/// How long a closing replica waits for streams to take their last frames.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What reaches the loop from outside.
 pub(crate) enum Inbox {
@@ -39,9 +33,9 @@ pub(crate) enum Inbox {
     Inbound { peer: PeerId, stream: Stream, first: Vec<u8> },
     /// A stream that the loop asked for is open, or not.
     Opened { peer: PeerId, stream: Result<Stream, String>, report: Option<Report> },
-    /// A frame came.
-    Frame { session: SessionId, frame: Vec<u8> },
-    /// A stream has ended.
+    /// A frame came; it takes its place until it was handled.
+    Frame { session: SessionId, frame: Vec<u8>, place: OwnedSemaphorePermit },
+    /// A stream has ended, or its peer has stopped reading.
     Closed { session: SessionId },
     /// A message came by gossip.
     Gossip(Heard),
@@ -58,20 +52,26 @@ pub(crate) type Report = oneshot::Sender<Result<SyncReport, String>>;
 type Committing = JoinHandle<(Commit, Result<(), StoreError>)>;
 
 pub(super) struct Driver {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     inbox: mpsc::Receiver<Inbox>,
-    /// For the tasks of streams; weak, so that the loop ends when every handle is gone.
-    sender: mpsc::WeakSender<Inbox>,
+    /// For the tasks of streams.
+    pub(super) hub: Hub,
     committer: Committer,
-    network: Option<Network>,
+    pub(super) network: Option<Network>,
+    /// Streams and gossip come here for as long as this is held.
+    hosted: Option<Hosted>,
     committing: Option<Committing>,
-    links: BTreeMap<SessionId, Link>,
-    reports: BTreeMap<SessionId, Report>,
-    contacts: Contacts,
-    sessions: u64,
+    pub(super) links: BTreeMap<SessionId, Link>,
+    pub(super) reports: BTreeMap<SessionId, Report>,
+    pub(super) contacts: Contacts,
+    /// How many streams there were.
+    pub(super) sessions: u64,
     unjudged: BTreeMap<GossipId, (MessageId, PeerId)>,
     gossiped: u64,
-    closing: Vec<JoinHandle<()>>,
+    /// Streams that still write their last frames.
+    pub(super) closing: Vec<JoinHandle<()>>,
+    /// Streams whose peers do not read, to be closed when everything else of this round is carried out.
+    stuck: Vec<SessionId>,
 }
 
 impl Driver {
@@ -82,12 +82,15 @@ impl Driver {
         committer: Committer,
         network: Option<Network>,
     ) -> Self {
+        let patience = network.as_ref().map_or_else(Patience::default, Network::patience);
+        let hosted = network.as_ref().map(|network| network.host(shared.space, sender.clone()));
         Self {
             shared,
             inbox,
-            sender,
+            hub: Hub { inbox: sender, room: Room::new(), patience },
             committer,
             network,
+            hosted,
             committing: None,
             links: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -96,6 +99,7 @@ impl Driver {
             unjudged: BTreeMap::new(),
             gossiped: 0,
             closing: Vec::new(),
+            stuck: Vec::new(),
         }
     }
 
@@ -130,9 +134,9 @@ impl Driver {
 
     /// Writes out what waits, closes streams, and lets go of the store.
     async fn end(&mut self) {
-        if let Some(network) = &self.network {
-            network.leave(self.shared.space);
-        }
+        self.hosted = None;
+        // What is written from here on would have to be made durable too, and so on.
+        self.shared.state().closing = true;
         self.carry_out();
         while self.committing.is_some() {
             let outcome = committed(&mut self.committing).await;
@@ -140,13 +144,10 @@ impl Driver {
             self.carry_out();
         }
         for link in std::mem::take(&mut self.links).into_values() {
-            self.closing.push(link.close());
+            self.closing.push(link.close(self.hub.patience));
         }
-        let written = futures::future::join_all(std::mem::take(&mut self.closing));
-        if tokio::time::timeout(GOODBYE, written).await.is_err() {
-            debug!("a peer did not take its last frames in time");
-        }
-        let engine = self.shared.state().engine.take();
+        futures::future::join_all(std::mem::take(&mut self.closing)).await;
+        let engine = self.shared.state().end();
         if let Some(Err(error)) = engine.map(|engine| engine.into_store().close()) {
             warn!(%error, "the store was not closed cleanly; the next opening repairs it");
         }
@@ -154,16 +155,20 @@ impl Driver {
     }
 
     /// Drains the engine, and does what it says.
-    fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         loop {
             let mut outputs = Vec::new();
             if let Some(engine) = &mut self.shared.state().engine {
                 outputs.extend(std::iter::from_fn(|| engine.poll_output()));
             }
-            if outputs.is_empty() {
+            if outputs.is_empty() && self.stuck.is_empty() {
                 return;
             }
             outputs.into_iter().for_each(|output| self.carry_out_one(output));
+            if let Some(session) = self.stuck.pop() {
+                debug!(?session, "the peer does not read what it asked for");
+                self.on_closed(session);
+            }
         }
     }
 
@@ -179,8 +184,7 @@ impl Driver {
             }
             Output::Send { session, frame } => {
                 if self.links.get_mut(&session).is_some_and(|link| !link.send(frame)) {
-                    debug!(?session, "the peer does not read what it asked for");
-                    self.on_closed(session);
+                    self.stuck.push(session);
                 }
             }
             Output::Publish { frame } => {
@@ -202,44 +206,16 @@ impl Driver {
     }
 
     fn on_event(&mut self, event: Event) {
-        let mut state = self.shared.state();
-        let State { engine, waiting, peers, .. } = &mut *state;
-        let Some(engine) = engine else { return };
         match &event {
-            Event::Saved { .. } => waiting.on_saved(|dot| engine.is_durable(dot)),
-            Event::Lost { error, .. } => {
-                warn!(%error, "changes were lost");
-                waiting.on_lost(|dot| engine.is_durable(dot), error);
-            }
-            Event::InSync { session, root } => {
-                let Some(link) = self.links.get(session) else { return };
-                peers.on_in_sync(link.peer, *root);
-                if let Some(held) = engine.held_by(*session) {
-                    waiting.on_held(link.peer, held);
-                }
-                self.contacts.on_success(&link.peer);
-                if let (Some(report), Some(traffic)) =
-                    (self.reports.remove(session), engine.traffic(*session))
-                {
-                    // Whoever asked may have given up waiting.
-                    let _ = report.send(Ok(SyncReport {
-                        bytes: link.bytes,
-                        round_trips: traffic.round_trips,
-                        proof_round_trips: traffic.proof_round_trips,
-                        rows_in: traffic.rows_in,
-                        rows_out: traffic.rows_out,
-                        root: *root,
-                    }));
-                }
-            }
+            Event::Lost { error, .. } => warn!(%error, "changes were lost"),
+            Event::InSync { session, root } => self.on_in_sync(*session, *root),
             Event::StoreFailed { error } => {
                 warn!(%error, "the store failed");
-                state.broken = Some(error.clone());
+                self.shared.state().broken = Some(error.clone());
             }
-            Event::Changed { .. } => {}
+            Event::Changed { .. } | Event::Saved { .. } => {}
             other => debug!(?other, "event"),
         }
-        drop(state);
         self.shared.tell(match event {
             Event::Changed { rows } => News::Changed(rows.into()),
             Event::InSync { .. } => News::Peers,
@@ -256,36 +232,29 @@ impl Driver {
         {
             // It is durable and cannot be read: to go on would be to use its dots again.
             warn!(%error, "the store cannot be read any more");
-            waiting.on_lost(|dot| engine.is_durable(dot), &error);
             *broken = Some(error.clone());
             drop(state);
             self.shared.tell(News::Event(Event::StoreFailed { error }));
             return;
         }
+        let failed = result.as_ref().err().cloned();
         engine.handle(self.shared.clock.now(), Input::Persisted { commit: commit.id, result });
+        // At once, and not with the engine's events: those come later, and not at all when the id was given up meanwhile.
+        // What is written in between may be given the dots of what was lost.
+        match failed {
+            None => waiting.on_saved(|dot| engine.is_durable(dot)),
+            Some(error) => waiting.on_lost(|dot| engine.is_durable(dot), &error),
+        }
     }
 
     fn take(&mut self, message: Inbox) {
         match message {
-            Inbox::Inbound { peer, stream, first } => {
-                let open = self.links.values().filter(|link| link.peer == peer).count();
-                if open < STREAMS_PER_PEER {
-                    let session = self.open_link(peer, Role::Responder, stream);
-                    self.on_frame(session, first);
-                }
+            Inbox::Inbound { peer, stream, first } => self.on_inbound(peer, stream, first),
+            Inbox::Opened { peer, stream, report } => self.on_opened(peer, stream, report),
+            Inbox::Frame { session, frame, place } => {
+                self.on_frame(session, frame);
+                drop(place);
             }
-            Inbox::Opened { peer, stream: Ok(stream), report } => {
-                let session = self.open_link(peer, Role::Initiator, stream);
-                self.reports.extend(report.map(|report| (session, report)));
-            }
-            Inbox::Opened { peer, stream: Err(error), report } => {
-                debug!(%peer, error, "no stream");
-                if let Some(report) = report {
-                    let _ = report.send(Err(error));
-                }
-                self.on_link_end(&peer);
-            }
-            Inbox::Frame { session, frame } => self.on_frame(session, frame),
             Inbox::Closed { session } => self.on_closed(session),
             Inbox::Gossip(heard) => self.on_gossip(heard),
             Inbox::Sync { peer, report } => self.sync(peer, report),
@@ -293,30 +262,11 @@ impl Driver {
         }
     }
 
-    fn open_link(&mut self, peer: PeerId, role: Role, stream: Stream) -> SessionId {
-        self.sessions += 1;
-        let session = SessionId(self.sessions);
-        let Some(sender) = self.sender.upgrade() else { return session };
-        self.links.insert(session, Link::open(session, peer, stream, sender));
-        self.contacts.on_open(&peer);
-        self.input(Input::Connected { session, role });
-        session
-    }
-
-    fn on_frame(&mut self, session: SessionId, frame: Vec<u8>) {
-        let Some(link) = self.links.get_mut(&session) else { return };
-        link.bytes += wire::size(&frame);
-        let mut state = self.shared.state();
-        let State { engine, waiting, .. } = &mut *state;
-        let Some(engine) = engine else { return };
-        engine.handle(self.shared.clock.now(), Input::Received { session, frame });
-        if let Some(held) = engine.held_by(session) {
-            waiting.on_held(link.peer, held);
-        }
-    }
-
     fn on_gossip(&mut self, Heard { message, from, data }: Heard) {
         if self.unjudged.len() >= UNJUDGED {
+            if let Some(network) = &self.network {
+                network.judge(message, from, Verdict::Ignore);
+            }
             return;
         }
         self.gossiped += 1;
@@ -326,49 +276,10 @@ impl Driver {
         self.input(Input::Gossiped { id, frame: data });
     }
 
-    fn on_closed(&mut self, session: SessionId) {
-        if self.links.contains_key(&session) {
-            self.input(Input::Disconnected { session });
-            self.drop_link(session, "the peer closed the stream: does it hold this space?");
-        }
-    }
-
-    fn drop_link(&mut self, session: SessionId, why: &str) {
-        let Some(link) = self.links.remove(&session) else { return };
-        if let Some(report) = self.reports.remove(&session) {
-            let _ = report.send(Err(why.into()));
-        }
-        let peer = link.peer;
-        self.closing.retain(|closing| !closing.is_finished());
-        self.closing.push(link.close());
-        self.on_link_end(&peer);
-    }
-
-    fn on_link_end(&mut self, peer: &PeerId) {
-        if !self.links.values().any(|link| link.peer == *peer) {
-            self.contacts.on_end(peer);
-        }
-    }
-
-    fn on_peers(&mut self, peers: Option<&mut crate::swarm::PeersWatch>) {
-        let Some(peers) = peers else { return };
-        let connected = peers.borrow_and_update().clone();
-        self.contacts.update(&connected);
-        let gone: Vec<SessionId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| !connected.contains_key(&link.peer))
-            .map(|(session, _)| *session)
-            .collect();
-        self.shared.state().peers.update(connected);
-        gone.into_iter().for_each(|session| self.on_closed(session));
-        self.shared.tell(News::Peers);
-    }
-
     /// When the engine, or a stream to be opened, is due.
     fn due(&self) -> Option<Instant> {
         let timer = self.shared.state().engine.as_ref().and_then(|engine| engine.poll_timeout());
-        let timer = timer.map(|at| self.shared.clock.at(at));
+        let timer = timer.and_then(|at| self.shared.clock.at(at));
         timer.into_iter().chain(self.contacts.due()).min()
     }
 
@@ -379,30 +290,30 @@ impl Driver {
         self.input(Input::Tick);
     }
 
-    /// Ends what is open with a peer and opens a stream of its own, so that everything that moves is counted on it.
-    fn sync(&mut self, peer: PeerId, report: Report) {
-        let open = self.links.iter().filter(|(_, link)| link.peer == peer).map(|(session, _)| *session);
-        for session in open.collect::<Vec<_>>() {
-            self.on_closed(session);
-        }
-        self.contacts.on_open(&peer);
-        self.open_stream(peer, Some(report));
-    }
-
-    /// Asks for a stream; the answer comes to the inbox.
-    fn open_stream(&self, peer: PeerId, report: Option<Report>) {
-        let (Some(network), Some(sender)) = (self.network.clone(), self.sender.upgrade()) else { return };
-        tokio::spawn(async move {
-            let stream = network.open_stream(peer).await;
-            // The loop may have ended meanwhile.
-            let _ = sender.send(Inbox::Opened { peer, stream, report }).await;
-        });
-    }
-
-    fn input(&self, input: Input) {
+    /// Tells the engine something. To be followed by [`Self::carry_out`] before the next.
+    pub(super) fn input(&self, input: Input) {
         if let Some(engine) = &mut self.shared.state().engine {
             engine.handle(self.shared.clock.now(), input);
         }
+    }
+}
+
+impl Drop for Driver {
+    /// However the loop ends, nobody waits for it in vain. An engine that is still there means that it did not end by
+    /// itself: there was a bug, or the runtime is going away.
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if state.engine.is_none() {
+            return;
+        }
+        error!("the loop of a space ended before it was closed");
+        let error = StoreError::Io("the loop of this space has failed: open the node again".into());
+        state.broken.get_or_insert(error);
+        let engine = state.end();
+        drop(state);
+        // Closing a file takes its time: not under the lock.
+        drop(engine);
+        self.shared.tell(News::Closed);
     }
 }
 
@@ -411,7 +322,12 @@ async fn committed(committing: &mut Option<Committing>) -> (Commit, Result<(), S
     let Some(task) = committing else { return std::future::pending().await };
     let outcome = task.await;
     *committing = None;
-    outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going away, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 async fn changed(peers: &mut Option<crate::swarm::PeersWatch>) {

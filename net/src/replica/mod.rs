@@ -11,10 +11,13 @@ mod contacts;
 mod driver;
 mod link;
 mod peers;
+mod shared;
 mod storage;
+mod streams;
 mod waiting;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rejoin_core::engine::{Config, Engine, Event, OpenError, Reader, Stats, Transaction, WriteError};
@@ -22,15 +25,17 @@ use rejoin_core::identity::Identity;
 use rejoin_core::row::RowKey;
 use rejoin_core::store::StoreError;
 use rejoin_core::{Dot, SpaceId};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::clock::Clock;
 use crate::swarm::Network;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
+use shared::{Shared, State, closed};
+#[cfg(feature = "faults")]
+pub use storage::Script;
 pub use storage::{Committer, Storage};
 pub use waiting::Lost;
-use waiting::Waiting;
+use waiting::{Outcome, Waiting};
 
 /// News that wait for a slow listener; beyond it the oldest are dropped and it is told how many.
 const NEWS: usize = 1024;
@@ -48,55 +53,6 @@ pub enum News {
     Event(Event),
     /// The replica is closed; nothing more will be told.
     Closed,
-}
-
-/// How others are told of what a replica is asked to do after it was closed.
-fn closed() -> StoreError {
-    StoreError::Io("the node is closed".into())
-}
-
-/// Behind the mutex.
-struct State {
-    /// `None` once closed.
-    engine: Option<Engine<Storage>>,
-    /// Durable and no longer readable: nothing may be written over it.
-    broken: Option<StoreError>,
-    waiting: Waiting,
-    peers: peers::Peers,
-    /// Messages that came by gossip.
-    gossip_in: u64,
-}
-
-impl State {
-    /// The engine, or why there is none to ask.
-    fn engine(&self) -> Result<&Engine<Storage>, StoreError> {
-        match &self.broken {
-            Some(error) => Err(error.clone()),
-            None => self.engine.as_ref().ok_or_else(closed),
-        }
-    }
-}
-
-/// What the loop and the handles share.
-struct Shared {
-    space: SpaceId,
-    clock: Clock,
-    state: Mutex<State>,
-    /// There is something to drain.
-    wake: Notify,
-    news: broadcast::Sender<News>,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug that was reported already; the engine's own checks guard the data.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, news: News) {
-        // Nobody listening is no error.
-        let _ = self.news.send(news);
-    }
 }
 
 /// Everything that a replica is opened with.
@@ -123,6 +79,26 @@ impl std::fmt::Debug for Replica {
     }
 }
 
+/// A change that shows in reads, and may not be durable yet.
+#[derive(Debug)]
+pub struct Written {
+    /// Names it.
+    pub dot: Dot,
+    outcome: Outcome,
+}
+
+impl Written {
+    /// Waits until it is durable here.
+    pub async fn saved(self) -> Result<(), Lost> {
+        outcome(self.outcome).await
+    }
+}
+
+async fn outcome(wait: Outcome) -> Result<(), Lost> {
+    // Nobody to answer means that the loop has ended.
+    wait.await.unwrap_or_else(|_| Err(Lost(closed())))
+}
+
 /// One space on this device. Cheap to clone; all clones are the same replica.
 #[derive(Clone)]
 pub struct Replica {
@@ -139,20 +115,13 @@ impl Replica {
         let state = State {
             engine: Some(engine),
             broken: None,
+            closing: false,
             waiting: Waiting::new(elsewhere),
             peers: peers::Peers::default(),
+            sessions: BTreeMap::new(),
             gossip_in: 0,
         };
-        let shared = Arc::new(Shared {
-            space: config.space,
-            clock: Clock::new(),
-            state: Mutex::new(state),
-            wake: Notify::new(),
-            news: broadcast::channel(NEWS).0,
-        });
-        if let Some(network) = &network {
-            network.host(config.space, inbox.clone());
-        }
+        let shared = Arc::new(Shared::new(config.space, state, broadcast::channel(NEWS).0));
         let driver = driver::Driver::new(shared.clone(), messages, inbox.downgrade(), committer, network);
         tokio::spawn(driver.run());
         Ok(Self { shared, inbox })
@@ -186,27 +155,38 @@ impl Replica {
         write: impl FnOnce(&mut Transaction<'_, Storage>) -> Result<T, E>,
     ) -> Result<(T, Option<Dot>), E> {
         let mut state = self.shared.state();
-        state.engine().map_err(WriteError::Store)?;
-        let engine = state.engine.as_mut().expect("it was there just now");
+        let engine = state.engine_to_write().map_err(WriteError::Store)?;
         let written = engine.write(self.shared.clock.now(), write)?;
         drop(state);
         self.shared.wake.notify_one();
         Ok(written)
     }
 
-    /// Waits until a change made here is durable here.
+    /// Like [`Self::write`], for those who will want to know whether the change lasts: a commit that fails right after
+    /// it is not missed, and a later change that is given the same dot is not taken for this one.
+    pub fn write_to_keep<T, E: From<WriteError>>(
+        &self,
+        write: impl FnOnce(&mut Transaction<'_, Storage>) -> Result<T, E>,
+    ) -> Result<(T, Option<Written>), E> {
+        let mut state = self.shared.state();
+        let engine = state.engine_to_write().map_err(WriteError::Store)?;
+        let (value, dot) = engine.write(self.shared.clock.now(), write)?;
+        let written = dot.map(|dot| Written { dot, outcome: state.waiting.for_save(dot) });
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok((value, written))
+    }
+
+    /// Waits until a change made here is durable here. For a change whose commit may have failed since it was made, see
+    /// [`Self::write_to_keep`].
     pub fn saved(&self, dot: Dot) -> impl Future<Output = Result<(), Lost>> + Send + 'static {
         let mut state = self.shared.state();
-        let durable = state.engine.as_ref().map(|engine| engine.is_durable(&dot));
-        let wait = match durable {
-            Some(true) => None,
-            Some(false) => Some(state.waiting.for_save(dot)),
-            None => Some(oneshot::channel().1),
-        };
+        let durable = state.engine.as_ref().is_some_and(|engine| engine.is_durable(&dot));
+        let wait = (!durable).then(|| state.waiting.for_save(dot));
         async move {
             match wait {
                 None => Ok(()),
-                Some(wait) => wait.await.unwrap_or_else(|_| Err(Lost(closed()))),
+                Some(wait) => outcome(wait).await,
             }
         }
     }
@@ -214,7 +194,12 @@ impl Replica {
     /// Waits until `wanted` other devices said that a change is durable there. The error is how many did in time; the
     /// change stays, and goes on syncing.
     pub async fn confirmed(&self, dot: Dot, wanted: usize, within: Duration) -> Result<(), usize> {
-        let wait = self.shared.state().waiting.for_receipts(dot, wanted);
+        let wait = {
+            let mut state = self.shared.state();
+            // They may have said so before anybody asked.
+            state.hear_all();
+            state.waiting.for_receipts(dot, wanted)
+        };
         match tokio::time::timeout(within, wait).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(self.shared.state().waiting.holders(&dot)),
@@ -236,6 +221,12 @@ impl Replica {
         self.shared.state().engine.as_ref().map(|engine| *engine.stats()).unwrap_or_default()
     }
 
+    /// Streams that are open, with all peers together.
+    #[cfg(feature = "faults")]
+    pub fn streams(&self) -> usize {
+        self.shared.state().sessions.len()
+    }
+
     /// Recomputes everything that the store says about itself; the first contradiction, in words.
     pub fn check(&self) -> Result<(), String> {
         let state = self.shared.state();
@@ -244,10 +235,13 @@ impl Replica {
 
     /// What others are known to hold, for the next time that this space is opened.
     pub fn elsewhere(&self) -> rejoin_core::VersionVector {
-        self.shared.state().waiting.elsewhere()
+        let mut state = self.shared.state();
+        state.hear_all();
+        state.waiting.elsewhere()
     }
 
-    /// Writes out what waits, says goodbye to peers, and lets go of the store. Later calls get errors.
+    /// Writes out what waits, says goodbye to peers, and lets go of the store. Later calls get errors. When every handle
+    /// is gone the same happens by itself, and nobody can wait for it.
     pub async fn close(&self) {
         let (done, wait) = oneshot::channel();
         if self.inbox.send(Inbox::Close(done)).await.is_ok() {

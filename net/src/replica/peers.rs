@@ -21,7 +21,10 @@ struct Proof {
     at: u64,
 }
 
-/// Everybody that was met since the space was opened.
+/// Peers that are not connected and are remembered all the same, most. Ids cost nothing, so peers may come and go for ever.
+const REMEMBERED: usize = 256;
+
+/// Whoever was met since the space was opened, as far as there is room.
 #[derive(Default)]
 pub(super) struct Peers {
     pub(super) connected: BTreeMap<PeerId, Connected>,
@@ -30,9 +33,20 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn update(&mut self, connected: BTreeMap<PeerId, Connected>) {
+    /// Takes note of who is connected. Says whom there is no room to remember: those without a proof first, then those
+    /// whose proof is oldest.
+    pub(super) fn update(&mut self, connected: BTreeMap<PeerId, Connected>) -> Vec<PeerId> {
         self.addresses.extend(connected.iter().map(|(peer, now)| (*peer, now.address.clone())));
         self.connected = connected;
+        let gone = self.addresses.keys().filter(|peer| !self.connected.contains_key(peer));
+        let mut gone: Vec<PeerId> = gone.copied().collect();
+        gone.sort_by_key(|peer| self.proofs.get(peer).map(|proof| proof.at));
+        gone.truncate(gone.len().saturating_sub(REMEMBERED));
+        for peer in &gone {
+            self.addresses.remove(peer);
+            self.proofs.remove(peer);
+        }
+        gone
     }
 
     pub(super) fn on_in_sync(&mut self, peer: PeerId, root: Root) {
@@ -135,6 +149,7 @@ impl Replica {
         let mut state = self.shared.state();
         let state = &mut *state;
         state.engine()?;
+        state.hear_all();
         let engine = state.engine.as_mut().expect("it was there just now");
         let root = engine.root()?;
         let known = engine.version_vector();
@@ -155,5 +170,31 @@ impl Replica {
         let peers = state.peer_status(&root, settled);
         let (space, gossip_in) = (self.shared.space, state.gossip_in);
         Ok(Status { space, root, rows, replicas, unsynced, stats, gossip_in, peers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_that_come_and_go_are_forgotten_before_friends() {
+        let connected = Connected {
+            address: "/ip4/127.0.0.1/tcp/1".parse().expect("an address"),
+            dialled: false,
+            we_dialled: false,
+        };
+        let mut peers = Peers::default();
+        let friend = PeerId::random();
+        peers.update([(friend, connected.clone())].into());
+        peers.on_in_sync(friend, Root([1; 32]));
+        let strangers = 3 * REMEMBERED;
+        let mut forgotten = 0;
+        for _ in 0..strangers {
+            forgotten += peers.update([(PeerId::random(), connected.clone())].into()).len();
+        }
+        assert_eq!(peers.addresses.len(), REMEMBERED + 1);
+        assert_eq!(forgotten, strangers - REMEMBERED);
+        assert!(peers.addresses.contains_key(&friend) && peers.proofs.contains_key(&friend));
     }
 }

@@ -20,7 +20,14 @@ pub enum Committer {
     Disk(Writer),
     /// Nothing is ever durable, and nothing is ever lost before the node closes.
     Memory,
+    /// As a test wants it: late, or not at all.
+    #[cfg(feature = "faults")]
+    Scripted(Script),
 }
+
+/// What a disk does with a commit.
+#[cfg(feature = "faults")]
+pub type Script = std::sync::Arc<dyn Fn(&Commit) -> Result<(), StoreError> + Send + Sync>;
 
 impl Storage {
     /// Lets reads see a commit that is durable.
@@ -49,6 +56,8 @@ impl Committer {
         match self {
             Self::Disk(writer) => writer.commit(commit),
             Self::Memory => Ok(()),
+            #[cfg(feature = "faults")]
+            Self::Scripted(script) => script(commit),
         }
     }
 }

@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 #[error("the change was lost before it was on disk: {0}")]
 pub struct Lost(pub StoreError);
 
+/// Hears whether a change lasts.
+pub(super) type Outcome = oneshot::Receiver<Result<(), Lost>>;
+
 /// Everybody who waits.
 pub(super) struct Waiting {
     saves: Vec<(Dot, oneshot::Sender<Result<(), Lost>>)>,
@@ -21,6 +24,8 @@ pub(super) struct Waiting {
     held: BTreeMap<PeerId, VersionVector>,
     /// What some of them held before that.
     before: VersionVector,
+    /// Nothing will happen any more.
+    ended: bool,
 }
 
 struct Receipt {
@@ -31,12 +36,14 @@ struct Receipt {
 
 impl Waiting {
     pub(super) fn new(before: VersionVector) -> Self {
-        Self { saves: Vec::new(), receipts: Vec::new(), held: BTreeMap::new(), before }
+        Self { saves: Vec::new(), receipts: Vec::new(), held: BTreeMap::new(), before, ended: false }
     }
 
-    pub(super) fn for_save(&mut self, dot: Dot) -> oneshot::Receiver<Result<(), Lost>> {
+    pub(super) fn for_save(&mut self, dot: Dot) -> Outcome {
         let (done, wait) = oneshot::channel();
-        self.saves.push((dot, done));
+        if !self.ended {
+            self.saves.push((dot, done));
+        }
         wait
     }
 
@@ -47,13 +54,18 @@ impl Waiting {
         wait
     }
 
+    /// Whether anybody waits for word from others.
+    pub(super) fn wants_receipts(&self) -> bool {
+        !self.receipts.is_empty()
+    }
+
     /// Own changes are durable as far as `is_durable` says.
     pub(super) fn on_saved(&mut self, is_durable: impl Fn(&Dot) -> bool) {
         for (dot, done) in std::mem::take(&mut self.saves) {
             if is_durable(&dot) {
                 // Whoever gave up waiting needs no answer.
                 let _ = done.send(Ok(()));
-            } else {
+            } else if !done.is_closed() {
                 self.saves.push((dot, done));
             }
         }
@@ -67,10 +79,24 @@ impl Waiting {
         }
     }
 
-    /// A peer said what it holds.
+    /// The engine is gone: whoever still waits, or begins to, hears that it was in vain.
+    pub(super) fn end(&mut self, error: &StoreError) {
+        self.on_lost(|_| false, error);
+        self.settle_receipts();
+        self.receipts.clear();
+        self.ended = true;
+    }
+
+    /// A peer said what it holds. [`Self::settle_receipts`] is owed after it.
     pub(super) fn on_held(&mut self, peer: PeerId, held: &VersionVector) {
         self.held.entry(peer).or_default().merge(held);
-        self.settle_receipts();
+    }
+
+    /// This peer is remembered no longer: what it held counts for what others hold, not for how many do.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        if let Some(held) = self.held.remove(peer) {
+            self.before.merge(&held);
+        }
     }
 
     /// What one peer said.
@@ -90,7 +116,11 @@ impl Waiting {
         all
     }
 
-    fn settle_receipts(&mut self) {
+    /// Answers those whose change is held by enough peers.
+    pub(super) fn settle_receipts(&mut self) {
+        if self.ended {
+            self.receipts.clear();
+        }
         for receipt in std::mem::take(&mut self.receipts) {
             if receipt.done.is_closed() {
                 continue;

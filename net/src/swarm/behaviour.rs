@@ -19,10 +19,12 @@ const PING_TIME: Duration = Duration::from_secs(6);
 const DIAL_TIME: Duration = Duration::from_secs(5);
 /// A connection without a stream is kept this long: two nodes without a common space have nothing to say.
 const IDLE_TIME: Duration = Duration::from_secs(120);
-/// Connections: being set up from outside; with one peer; in all.
+/// Connections: being set up from outside; with one peer; in all; and of these from outside. Whoever fills the last leaves
+/// room for those that this node dials.
 const PENDING_INBOUND: u32 = 32;
 const PER_PEER: u32 = 4;
 const CONNECTIONS: u32 = 128;
+const INBOUND: u32 = 96;
 /// More than a message of ours (16 KiB) with its envelope; the bound of one RPC, which may carry several.
 const TRANSMIT_BYTES: usize = 64 * 1024;
 
@@ -66,6 +68,7 @@ fn behaviour(keys: &Keypair, mdns: bool) -> Result<Behaviour, Failure> {
     let limits = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_INBOUND))
         .with_max_established_per_peer(Some(PER_PEER))
+        .with_max_established_incoming(Some(INBOUND))
         .with_max_established(Some(CONNECTIONS));
     let identify = identify::Config::new("/rejoin/1".into(), keys.public());
     let ping = ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_TIME);

@@ -4,6 +4,7 @@
 //! wait for that task: what cannot be taken at once is gossip, which may be lost, or is asked for again.
 
 mod behaviour;
+mod connections;
 mod dialer;
 mod routes;
 mod task;
@@ -21,6 +22,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::replica::Inbox;
+use crate::wire::Patience;
+pub(crate) use routes::Hosted;
 use routes::Routes;
 use task::{Command, Task};
 
@@ -43,6 +46,9 @@ pub struct Settings {
     /// Gossiped messages lost on purpose, in a thousand.
     #[cfg(feature = "faults")]
     pub gossip_loss: u32,
+    /// How long a peer may take over a greeting, or a frame, instead of what is good for real networks.
+    #[cfg(feature = "faults")]
+    pub patience: Option<Duration>,
 }
 
 impl Settings {
@@ -54,7 +60,21 @@ impl Settings {
             mdns: false,
             #[cfg(feature = "faults")]
             gossip_loss: 0,
+            #[cfg(feature = "faults")]
+            patience: None,
         }
+    }
+
+    #[cfg(feature = "faults")]
+    fn stream_patience(&self) -> Patience {
+        let all = |time| Patience { greeting: time, frame: time, goodbye: time };
+        self.patience.map_or_else(Patience::default, all)
+    }
+
+    #[cfg(not(feature = "faults"))]
+    #[allow(clippy::unused_self, reason = "the other form needs it")]
+    fn stream_patience(&self) -> Patience {
+        Patience::default()
     }
 }
 
@@ -92,6 +112,8 @@ pub(crate) struct Connected {
     pub(crate) address: Multiaddr,
     /// This side dialled, to stay connected: it is the one to open streams.
     pub(crate) dialled: bool,
+    /// This side dialled, for whatever reason.
+    pub(crate) we_dialled: bool,
 }
 
 /// Who is connected.
@@ -111,6 +133,7 @@ pub struct Network {
     commands: mpsc::Sender<Command>,
     control: libp2p_stream::Control,
     routes: Arc<Routes>,
+    patience: Patience,
     peers: PeersWatch,
     listening: watch::Receiver<Vec<Multiaddr>>,
 }
@@ -121,9 +144,9 @@ impl Network {
         let routes = Arc::new(Routes::default());
         let (commands, orders) = mpsc::channel(COMMANDS);
         let (task, control, peers, listening) = Task::new(keys, &settings, routes.clone(), orders)?;
-        let local = task.local();
+        let (local, patience) = (task.local(), settings.stream_patience());
         tokio::spawn(task.run());
-        let network = Self { local, commands, control, routes, peers, listening };
+        let network = Self { local, commands, control, routes, patience, peers, listening };
         network.accept();
         for address in settings.listen {
             network.listen(address).await?;
@@ -167,15 +190,13 @@ impl Network {
         self.peers.clone()
     }
 
-    /// Streams and gossip about a space go to this inbox from now on.
-    pub(crate) fn host(&self, space: SpaceId, inbox: mpsc::Sender<Inbox>) {
-        self.routes.add(space, inbox);
-        let _ = self.commands.try_send(Command::Subscribe { space });
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
-    pub(crate) fn leave(&self, space: SpaceId) {
-        self.routes.remove(&space);
-        let _ = self.commands.try_send(Command::Unsubscribe { space });
+    /// Streams and gossip about a space go to this inbox for as long as the answer is held.
+    pub(crate) fn host(&self, space: SpaceId, inbox: mpsc::WeakSender<Inbox>) -> Hosted {
+        self.routes.host(space, inbox)
     }
 
     /// Publishes by gossip; what cannot be published is found by sync.
@@ -203,14 +224,14 @@ impl Network {
     /// Takes streams that peers open, and gives each to the replica that it greets.
     fn accept(&self) {
         let mut control = self.control.clone();
-        let routes = self.routes.clone();
+        let (routes, patience) = (self.routes.clone(), self.patience);
         let mut streams = control.accept(PROTOCOL).expect("accepted once per node");
         tokio::spawn(async move {
             while let Some((peer, stream)) = futures::StreamExt::next(&mut streams).await {
                 // Each greets in its own time, and none holds up another.
                 if let Some(place) = routes.place(peer) {
                     let routes = routes.clone();
-                    tokio::spawn(async move { routes.greet(peer, stream, place).await });
+                    tokio::spawn(async move { routes.greet(stream, place, patience).await });
                 }
             }
         });

@@ -1,86 +1,163 @@
 //! Which replica gets which stream: by the space that the first frame greets.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libp2p::{PeerId, Stream};
 use rejoin_core::SpaceId;
 use rejoin_core::engine::greets;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::replica::Inbox;
-use crate::wire;
+use crate::wire::{self, Patience};
 
-/// How long a stream may be open before it has greeted.
-const GREETING_TIME: Duration = Duration::from_secs(10);
+/// Longest greeting; a hello names a handful of replicas in some 160 bytes. Everybody may send one, so its size counts.
+const GREETING_BYTES: usize = 4096;
 /// Streams of one peer, and of all, that have not greeted yet. Beyond it new ones are closed.
 const UNGREETED_PER_PEER: usize = 8;
 const UNGREETED: usize = 256;
 
+/// Weak: that others may call does not keep alive a replica that nobody holds any more.
+type Route = (u64, mpsc::WeakSender<Inbox>);
+
 #[derive(Default)]
 pub(super) struct Routes {
-    spaces: Mutex<BTreeMap<SpaceId, mpsc::Sender<Inbox>>>,
+    spaces: Mutex<BTreeMap<SpaceId, Route>>,
+    hosted: Mutex<u64>,
     waiting: Mutex<BTreeMap<PeerId, usize>>,
+    /// A space came or went.
+    pub(super) changed: Notify,
+}
+
+/// Streams and gossip about a space go to one replica until this is dropped.
+pub(crate) struct Hosted {
+    routes: Arc<Routes>,
+    space: SpaceId,
+    number: u64,
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        let mut spaces = lock(&self.routes.spaces);
+        // The space may have been opened again meanwhile; that one stays.
+        if spaces.get(&self.space).is_some_and(|(number, _)| *number == self.number) {
+            spaces.remove(&self.space);
+        }
+        drop(spaces);
+        self.routes.changed.notify_one();
+    }
 }
 
 /// The right to wait for a greeting; given up when dropped.
-pub(super) struct Place(PeerId);
+pub(super) struct Place {
+    routes: Arc<Routes>,
+    peer: PeerId,
+}
 
-impl Routes {
-    pub(super) fn add(&self, space: SpaceId, inbox: mpsc::Sender<Inbox>) {
-        lock(&self.spaces).insert(space, inbox);
-    }
-
-    pub(super) fn remove(&self, space: &SpaceId) {
-        lock(&self.spaces).remove(space);
-    }
-
-    pub(super) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Inbox>> {
-        lock(&self.spaces).get(space).cloned()
-    }
-
-    /// A place for one more stream of this peer, if it may have one.
-    pub(super) fn place(&self, peer: PeerId) -> Option<Place> {
-        let mut waiting = lock(&self.waiting);
-        let all: usize = waiting.values().sum();
-        let own = waiting.entry(peer).or_insert(0);
-        if *own >= UNGREETED_PER_PEER || all >= UNGREETED {
-            debug!(%peer, "too many streams that do not greet");
-            return None;
-        }
-        *own += 1;
-        Some(Place(peer))
-    }
-
-    fn give_up(&self, place: &Place) {
-        let mut waiting = lock(&self.waiting);
-        if let Some(own) = waiting.get_mut(&place.0) {
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.routes.waiting);
+        if let Some(own) = waiting.get_mut(&self.peer) {
             *own -= 1;
             if *own == 0 {
-                waiting.remove(&place.0);
+                waiting.remove(&self.peer);
             }
         }
     }
+}
+
+impl Routes {
+    pub(super) fn host(self: &Arc<Self>, space: SpaceId, inbox: mpsc::WeakSender<Inbox>) -> Hosted {
+        let number = {
+            let mut hosted = lock(&self.hosted);
+            *hosted += 1;
+            *hosted
+        };
+        lock(&self.spaces).insert(space, (number, inbox));
+        self.changed.notify_one();
+        Hosted { routes: Arc::clone(self), space, number }
+    }
+
+    /// Every space that somebody hosts.
+    pub(super) fn spaces(&self) -> Vec<SpaceId> {
+        lock(&self.spaces).keys().copied().collect()
+    }
+
+    pub(super) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Inbox>> {
+        lock(&self.spaces).get(space).and_then(|(_, inbox)| inbox.upgrade())
+    }
+
+    /// A place for one more stream of this peer, if it may have one.
+    pub(super) fn place(self: &Arc<Self>, peer: PeerId) -> Option<Place> {
+        let mut waiting = lock(&self.waiting);
+        let all: usize = waiting.values().sum();
+        let own = waiting.get(&peer).copied().unwrap_or(0);
+        if own >= UNGREETED_PER_PEER || all >= UNGREETED {
+            debug!(%peer, "too many streams that do not greet");
+            return None;
+        }
+        waiting.insert(peer, own + 1);
+        Some(Place { routes: Arc::clone(self), peer })
+    }
 
     /// Waits for the greeting of a stream, and passes it on. A stream about a space that is not here ends without a word.
-    pub(super) async fn greet(&self, peer: PeerId, mut stream: Stream, place: Place) {
-        let first = tokio::time::timeout(GREETING_TIME, wire::read(&mut stream)).await;
-        self.give_up(&place);
-        let Ok(Ok(Some(first))) = first else { return };
+    pub(super) async fn greet(&self, mut stream: Stream, place: Place, patience: Patience) {
+        let peer = place.peer;
+        let first = wire::read(&mut stream, GREETING_BYTES, patience.greeting);
+        let Ok(Ok(Some(first))) = timeout(patience.greeting, first).await else { return };
         let route = {
             let spaces = lock(&self.spaces);
-            spaces.iter().find(|(space, _)| greets(&first, space)).map(|(_, inbox)| inbox.clone())
+            let route = spaces.iter().find(|(space, _)| greets(&first, space));
+            route.and_then(|(_, (_, inbox))| inbox.upgrade())
         };
         match route {
-            // A replica that ends meanwhile drops the stream.
+            // A replica that ends meanwhile drops the stream. The place is held until the loop has taken it.
             Some(inbox) => drop(inbox.send(Inbox::Inbound { peer, stream, first }).await),
             None => debug!(%peer, "a greeting for a space that is not here"),
         }
+        drop(place);
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_leave_nothing_behind() {
+        let routes = Arc::new(Routes::default());
+        let peers: Vec<PeerId> = std::iter::repeat_with(PeerId::random).take(100).collect();
+        let places: Vec<Place> =
+            peers.iter().flat_map(|peer| (0..20).filter_map(|_| routes.place(*peer))).collect();
+        assert_eq!(places.len(), UNGREETED);
+        assert_eq!(
+            lock(&routes.waiting).len(),
+            UNGREETED / UNGREETED_PER_PEER,
+            "those refused are not noted"
+        );
+        drop(places);
+        assert!(lock(&routes.waiting).is_empty());
+    }
+
+    #[test]
+    fn whoever_leaves_late_does_not_take_along_the_next() {
+        let routes = Arc::new(Routes::default());
+        let space = SpaceId([1; 32]);
+        let (first, _first) = mpsc::channel(1);
+        let (second, _second) = mpsc::channel(1);
+        let old = routes.host(space, first.downgrade());
+        let new = routes.host(space, second.downgrade());
+        drop(old);
+        assert!(routes.of(&space).is_some_and(|inbox| inbox.same_channel(&second)));
+        drop(second);
+        assert!(routes.of(&space).is_none(), "being reachable keeps nothing alive");
+        drop(new);
+        assert!(routes.spaces().is_empty());
+    }
 }

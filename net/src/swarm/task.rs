@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::behaviour::{self, Behaviour, BehaviourEvent, topic};
+use super::connections::Connections;
 use super::dialer::{Dialer, peer_of};
 use super::routes::Routes;
 use super::{Connected, Heard, NetworkError, PeersWatch, Settings};
@@ -34,8 +35,6 @@ pub(super) enum Command {
     Listen { address: Multiaddr, answer: Answer<()> },
     Dial { address: Multiaddr, answer: Answer<PeerId> },
     Keep { address: Multiaddr },
-    Subscribe { space: SpaceId },
-    Unsubscribe { space: SpaceId },
     Publish { space: SpaceId, frame: Vec<u8> },
     Judge { message: MessageId, from: PeerId, verdict: Verdict },
     Close { answer: oneshot::Sender<()> },
@@ -47,6 +46,7 @@ pub(super) struct Task {
     routes: Arc<Routes>,
     /// Topics to spaces.
     topics: BTreeMap<gossipsub::TopicHash, SpaceId>,
+    connections: Connections,
     dialer: Dialer,
     peers: watch::Sender<BTreeMap<PeerId, Connected>>,
     listening: watch::Sender<Vec<Multiaddr>>,
@@ -70,12 +70,13 @@ impl Task {
         let (peers, peers_watch) = watch::channel(BTreeMap::new());
         let (listening, listening_watch) = watch::channel(Vec::new());
         let mut dialer = Dialer::default();
-        settings.peers.iter().for_each(|address| dialer.add(address.clone(), Duration::ZERO));
+        settings.peers.iter().for_each(|address| dialer.keep(address.clone()));
         let task = Self {
             swarm,
             commands,
             routes,
             topics: BTreeMap::new(),
+            connections: Connections::default(),
             dialer,
             peers,
             listening,
@@ -106,7 +107,30 @@ impl Task {
                     None => return,
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),
+                () = self.routes.changed.notified() => self.subscribe(),
                 () = sleep_until(due) => self.dial_due(),
+            }
+        }
+    }
+
+    /// Follows the topics of exactly those spaces that are hosted now. No order is lost this way, however many spaces are
+    /// opened before this task runs again.
+    fn subscribe(&mut self) {
+        let wanted = self.routes.spaces();
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        self.topics.retain(|_, space| {
+            let stays = wanted.contains(space);
+            if !stays {
+                gossip.unsubscribe(&topic(space));
+            }
+            stays
+        });
+        for space in wanted {
+            let topic = topic(&space);
+            if self.topics.insert(topic.hash(), space).is_none()
+                && let Err(error) = gossip.subscribe(&topic)
+            {
+                debug!(%error, "cannot subscribe; sync goes on without gossip");
             }
         }
     }
@@ -116,19 +140,7 @@ impl Task {
         match command {
             Command::Listen { address, answer } => self.listen(address, answer),
             Command::Dial { address, answer } => self.dial(address, answer),
-            Command::Keep { address } => self.dialer.add(address, Duration::ZERO),
-            Command::Subscribe { space } => {
-                let topic = topic(&space);
-                self.topics.insert(topic.hash(), space);
-                if let Err(error) = gossip.subscribe(&topic) {
-                    debug!(%error, "cannot subscribe; sync goes on without gossip");
-                }
-            }
-            Command::Unsubscribe { space } => {
-                let topic = topic(&space);
-                self.topics.remove(&topic.hash());
-                gossip.unsubscribe(&topic);
-            }
+            Command::Keep { address } => self.dialer.keep(address),
             Command::Publish { space, frame } => {
                 if let Err(error) = gossip.publish(topic(&space), frame) {
                     debug!(%error, "not published; sync will bring it");
@@ -158,7 +170,9 @@ impl Task {
     }
 
     fn dial(&mut self, address: Multiaddr, answer: Answer<PeerId>) {
-        if let Some(peer) = peer_of(&address).filter(|peer| self.swarm.is_connected(peer)) {
+        let named = peer_of(&address).filter(|peer| self.swarm.is_connected(peer));
+        // Without this each call would add a connection, until there is room for no more.
+        if let Some(peer) = named.or_else(|| self.connections.dialled(&address)) {
             let _ = answer.send(Ok(peer));
             return;
         }
@@ -179,10 +193,9 @@ impl Task {
             let connection = options.connection_id();
             match self.swarm.dial(options) {
                 Ok(()) => self.dialer.on_dialling(&address, connection),
-                Err(DialError::LocalPeerId { .. }) => self.dialer.remove(&address),
                 Err(error) => {
                     debug!(%address, %error, "not dialled");
-                    self.dialer.on_refused(&address);
+                    self.dialer.on_refused(&address, &error);
                 }
             }
         }
@@ -209,14 +222,17 @@ impl Task {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 debug!(peer = %peer_id, ?cause, "connection lost");
-                self.dialer.on_lost(&peer_id);
-                self.peers.send_modify(|peers| drop(peers.remove(&peer_id)));
+                self.connections.remove(&peer_id, connection_id);
+                if num_established == 0 {
+                    self.dialer.on_lost(&peer_id);
+                }
+                self.show(peer_id);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 debug!(%error, "dial failed");
-                self.dialer.on_failure(connection_id);
+                self.dialer.on_failure(connection_id, &error);
                 if let Some((address, answer)) = self.dials.remove(&connection_id) {
                     let error = in_words(&error);
                     let _ = answer.send(Err(NetworkError::Dial { address, error }));
@@ -239,14 +255,25 @@ impl Task {
         let asked = self.dials.remove(&connection);
         // Whoever dials by hand has something of its own to say first.
         let dialled = endpoint.is_dialer() && asked.is_none();
-        let connected = Connected { address: endpoint.get_remote_address().clone(), dialled };
-        self.peers.send_modify(|peers| {
-            // A second connection changes nothing for those who use the first.
-            peers.entry(peer).or_insert(connected);
-        });
+        let (address, we_dialled) = (endpoint.get_remote_address().clone(), endpoint.is_dialer());
+        self.connections.add(peer, connection, Connected { address, dialled, we_dialled });
+        self.show(peer);
         if let Some((_, answer)) = asked {
             let _ = answer.send(Ok(peer));
         }
+    }
+
+    /// Tells replicas whether, and where, a peer is connected now.
+    fn show(&self, peer: PeerId) {
+        let now = self.connections.of(&peer);
+        self.peers.send_if_modified(|peers| match now {
+            _ if peers.get(&peer) == now => false,
+            Some(now) => {
+                peers.insert(peer, now.clone());
+                true
+            }
+            None => peers.remove(&peer).is_some(),
+        });
     }
 
     fn on_mdns(&mut self, event: mdns::Event) {
@@ -254,10 +281,10 @@ impl Task {
             mdns::Event::Discovered(found) => {
                 for (peer, address) in found {
                     let wait = if peer < self.local() { POLITE } else { Duration::ZERO };
-                    self.dialer.add(address, wait);
+                    self.dialer.find(address, wait);
                 }
             }
-            mdns::Event::Expired(gone) => gone.iter().for_each(|(_, address)| self.dialer.remove(address)),
+            mdns::Event::Expired(gone) => gone.iter().for_each(|(_, address)| self.dialer.lose(address)),
         }
     }
 
