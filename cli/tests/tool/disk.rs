@@ -61,7 +61,9 @@ fn fill(home: &Home) -> (usize, String) {
         let (from, to) = (round * 200, (round + 1) * 200);
         let said = home.run_with(&["import", "board/m", "-"], rows(from..to, 400).as_bytes());
         if said.code != 0 {
-            return (from, said.refused(ERROR, "No space left"));
+            let words = said.refused(ERROR, "No space left");
+            assert!(words.contains("of 200 rows 0 are saved, import again"), "{words}");
+            return (from, words);
         }
     }
     panic!("the disk does not fill up");
