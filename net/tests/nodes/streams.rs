@@ -1,18 +1,16 @@
 //! Streams between two nodes: connections that die without a word, receipts, streams that meet, handles that go away.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::support::{Node, PATIENCE, Setup, equal, in_sync, online};
 use rejoin_core::crdt::PnCounterView;
 use rejoin_core::engine::WriteError;
 use rejoin_core::store::{Commit, StoreError};
 use rejoin_net::Multiaddr;
 use rejoin_net::replica::{Committer, Storage};
 use rejoin_net::store::{OpenOptions, RedbStore};
-use support::{Node, PATIENCE, Setup, equal, in_sync, online};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;

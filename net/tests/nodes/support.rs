@@ -1,7 +1,5 @@
 //! Nodes on the loopback interface, as the tests of the network need them.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::time::Duration;
 
 use rejoin_core::crdt::{LwwMapView, PnCounterView};

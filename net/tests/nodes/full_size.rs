@@ -1,16 +1,14 @@
 //! Many rows from one node to another, over the loopback interface, from the log and in bulk. Prints what it took.
 //!
-//! Full size: `REJOIN_ROWS=100000 cargo test --release -p rejoin-net --features faults --test full_size -- --nocapture`
-
-mod support;
+//! Full size: `REJOIN_ROWS=100000 cargo test --release -p rejoin-net --features faults --test nodes full_size -- --nocapture`
 
 use std::time::Duration;
 
+use crate::support::{Node, Setup, in_sync};
 use rejoin_core::crdt::LwwMapView;
 use rejoin_core::engine::WriteError;
 use rejoin_net::replica::{Committer, Storage};
 use rejoin_net::store::{OpenOptions, RedbStore};
-use support::{Node, Setup, in_sync};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 

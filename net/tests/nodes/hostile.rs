@@ -4,12 +4,11 @@
 //! has panicked, and the process has not grown by more than [`GROWTH`]. That bound is for both ends together, because the
 //! attacker lives in the same process.
 
-mod support;
-
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::{Node, PATIENCE, SPACE, Setup, equal};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::{FutureExt, StreamExt};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
@@ -20,7 +19,6 @@ use rejoin_core::engine::{Config, Engine, Input, Now, Output, Role, SessionId};
 use rejoin_core::id::Root;
 use rejoin_core::store::MemoryStore;
 use rejoin_net::keys::{self, Keys};
-use support::{Node, PATIENCE, SPACE, Setup, equal};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
