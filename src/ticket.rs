@@ -100,7 +100,8 @@ impl Ticket {
 
     fn encode(&self) -> Vec<u8> {
         let bounded = "cut when the ticket was made";
-        let addresses = self.addresses.iter().map(|address| BoundedBytes::new(address.to_vec()).expect(bounded));
+        let addresses =
+            self.addresses.iter().map(|address| BoundedBytes::new(address.to_vec()).expect(bounded));
         let body = codec::encode(&Body {
             role: Grant::Write as u8,
             space: self.space,
@@ -122,7 +123,8 @@ impl Ticket {
             return None;
         }
         let body: Body = codec::decode(&before[HEAD..]).ok()?;
-        let addresses = body.addresses.into_vec().into_iter().map(|address| address.into_vec().try_into().ok());
+        let addresses =
+            body.addresses.into_vec().into_iter().map(|address| address.into_vec().try_into().ok());
         Some(Self {
             space: body.space,
             name: String::from_utf8(body.name.into_vec()).ok()?,
@@ -207,7 +209,10 @@ mod tests {
             let cut = text[..end].parse::<Ticket>();
             let Err(TicketError::CutOff { missing }) = cut else { panic!("cut at {end}: {cut:?}") };
             // Five letters hold the length.
-            assert!(missing == text.len() - end || end < SCHEME.len() + 5 && missing > 0, "{missing} at {end}");
+            assert!(
+                missing == text.len() - end || end < SCHEME.len() + 5 && missing > 0,
+                "{missing} at {end}"
+            );
         }
         for at in SCHEME.len()..text.len() {
             let mut letters = text.clone().into_bytes();

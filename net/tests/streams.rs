@@ -110,7 +110,9 @@ impl Gate {
         let gate = Arc::clone(self);
         Committer::Scripted(Arc::new(move |_: &Commit| {
             let closed = gate.closed.lock().expect("nobody panics with it");
-            drop(gate.moved.wait_while(closed, |closed| *closed).expect("nobody panics with it"));
+            // A test that fails leaves it closed; its runtime waits for this thread all the same.
+            let moved = gate.moved.wait_timeout_while(closed, PATIENCE, |closed| *closed);
+            drop(moved.expect("nobody panics with it"));
             Ok(())
         }))
     }

@@ -51,6 +51,7 @@ const ALWAYS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const FULL: &[(&str, &str)] = &[
     ("same seed twice", "cargo run --profile ci -p rejoin-sim -- twice --seeds 200"),
+    ("fresh crate",     "cargo xtask fresh"),
     // The base is fixed: whether each rule dies is a question about the code, not about luck.
     ("planted rules",   "cargo run --profile ci -p rejoin-sim --features planted -- planted --schedules 5000 --seed 11"),
 ];

@@ -171,14 +171,14 @@ pub(super) async fn watch(node: &Node, at: &str, answer: &mut Answer<'_>) -> Res
     let mut changes = super::space(node, name)?.changes();
     while let Some(change) = changes.next().await {
         match change {
-            Change::Row { kind: of, path, key, value, author, time } => {
-                if wanted.is_none_or(|wanted| wanted == path) {
-                    let time = time.map(|time| time.millis());
-                    let author = author.map(|author| author.to_string());
-                    answer.say(json!({
-                        "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
-                    }));
-                }
+            Change::Row { kind: of, path, key, value, author, time }
+                if wanted.is_none_or(|wanted| wanted == path) =>
+            {
+                let time = time.map(|time| time.millis());
+                let author = author.map(|author| author.to_string());
+                answer.say(json!({
+                    "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
+                }));
             }
             Change::Missed { reports } => answer.say(json!({ "missed": reports })),
             _ => {}

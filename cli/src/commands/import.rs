@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, settle, target};
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_CONFIRMED};
 
 /// Rows and bytes of one transaction of an import: well below what a transaction may hold.
 const ROWS: usize = 2000;
@@ -36,7 +36,7 @@ pub(super) async fn import(
     let map = space.map::<Value, Value>(path);
     let (rows, mut transactions) = (pairs.len(), 0_u64);
     let mut pairs = pairs.into_iter().peekable();
-    let mut last = None;
+    let (mut last, mut written, mut saved) = (None, 0, 0);
     while pairs.peek().is_some() {
         let (mut bytes, mut part) = (0, Vec::new());
         while part.len() < ROWS
@@ -53,14 +53,26 @@ pub(super) async fn import(
         transactions += 1;
         // One waits for the disk while the next is written.
         if let Some(before) = last.replace(commit) {
-            settle(before, None).await?;
+            settle(before, None).await.map_err(|failure| unfinished(failure, saved, rows))?;
+            saved = written;
         }
+        written = rows - pairs.len();
     }
     if let Some(last) = last {
-        settle(last, receipt).await?;
+        settle(last, receipt).await.map_err(|failure| unfinished(failure, saved, rows))?;
     }
     answer.say(json!({ "rows": rows, "transactions": transactions }));
     Ok(())
+}
+
+/// What of an import is there when it fails half-way. Doing it again does no harm: each row is put again.
+fn unfinished(failure: Failure, saved: usize, rows: usize) -> Failure {
+    // What is not confirmed is saved here all the same.
+    if failure.code == NOT_CONFIRMED {
+        return failure;
+    }
+    let words = format!("{}; of {rows} rows {saved} are saved, import again", failure.words);
+    Failure { words, ..failure }
 }
 
 /// Everything to import, held against every limit.

@@ -119,7 +119,9 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Peers => status::peers(node, answer)?,
         Command::Verify { space } => status::verify(node, space.as_deref(), answer)?,
         Command::Demo(_) => {
-            return Err(Failure::usage("the demo runs nodes of its own: start it without a running node".into()));
+            return Err(Failure::usage(
+                "the demo runs nodes of its own: start it without a running node".into(),
+            ));
         }
         Command::Serve(_) => {
             return Err(Failure { code: ERROR, words: "a node runs on this data directory already".into() });

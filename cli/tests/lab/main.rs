@@ -72,10 +72,10 @@ fn every_acknowledged_write_survives_partitions_and_kills() {
             }
             let end = Instant::now() + length / if healed { 3 } else { 1 };
             while Instant::now() < end || killed < due(part) {
-                thread::sleep(Duration::from_millis(50 + random() % 400));
+                thread::park_timeout(Duration::from_millis(50 + random() % 400));
                 if killed < due(part) {
                     killed += 1;
-                    if random() % 2 == 0 {
+                    if random().is_multiple_of(2) {
                         ada.kill();
                         ada.serve(&["--listen", &format!("/ip4/127.0.0.1/tcp/{port}")]);
                     } else {

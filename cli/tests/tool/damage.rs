@@ -46,7 +46,8 @@ impl Pair {
     fn with(&self, bytes: &[u8], what: &str) -> Outcome {
         fs::write(&self.victim, bytes).expect("written");
         let verified = self.home.run(&["--json", "verify"]);
-        let found: Value = serde_json::from_str(&verified.out).unwrap_or_else(|_| panic!("{what}: {verified:?}"));
+        let found: Value =
+            serde_json::from_str(&verified.out).unwrap_or_else(|_| panic!("{what}: {verified:?}"));
         let other = found.as_array().and_then(|all| all.iter().find(|space| space["name"] == "other"));
         assert_eq!(other.expect("the other is there")["sound"], true, "{what}");
         let board = found.as_array().and_then(|all| all.iter().find(|space| space["id"] == self.id.as_str()));

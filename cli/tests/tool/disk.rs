@@ -61,7 +61,9 @@ fn fill(home: &Home) -> (usize, String) {
         let (from, to) = (round * 200, (round + 1) * 200);
         let said = home.run_with(&["import", "board/m", "-"], rows(from..to, 400).as_bytes());
         if said.code != 0 {
-            return (from, said.refused(ERROR, "No space left"));
+            let words = said.refused(ERROR, "No space left");
+            assert!(words.contains("of 200 rows 0 are saved, import again"), "{words}");
+            return (from, words);
         }
     }
     panic!("the disk does not fill up");
@@ -135,7 +137,9 @@ fn a_directory_that_cannot_be_written_is_told() {
     home.json(&["new", "board"]);
     home.json(&["counter", "add", "board/n", "7"]);
     disk.remount("ro");
-    for arguments in [&["counter", "add", "board/n"][..], &["new", "other"], &["status"], &["serve", "--no-mdns"]] {
+    for arguments in
+        [&["counter", "add", "board/n"][..], &["new", "other"], &["status"], &["serve", "--no-mdns"]]
+    {
         home.refused(arguments, ERROR, "Read-only file system");
     }
     let fresh = Home::empty().at(disk.path().join("other"));

@@ -21,7 +21,8 @@ const GROWTH_KIB: u64 = 32 * 1024;
 
 /// Memory in use; 0 where the system does not tell.
 fn memory_kib(serving: &Serving) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.process.id())).unwrap_or_default();
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", serving.process.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
@@ -116,7 +117,9 @@ fn garbage_at_the_socket_is_answered_with_an_error() {
         &[random.bytes(100_000), b"\n".to_vec()].concat(),
     ] {
         let answer = ask(&home, request);
-        let answer = answer.unwrap_or_else(|| panic!("no answer to {}", String::from_utf8_lossy(&request[..request.len().min(40)])));
+        let answer = answer.unwrap_or_else(|| {
+            panic!("no answer to {}", String::from_utf8_lossy(&request[..request.len().min(40)]))
+        });
         assert_eq!(answer["exit"], 2, "{answer}");
         assert!(answer["error"].as_str().is_some_and(|words| !words.is_empty()), "{answer}");
     }
@@ -124,7 +127,8 @@ fn garbage_at_the_socket_is_answered_with_an_error() {
     assert_eq!(nested["exit"], 1, "{nested}");
     assert_eq!(ask(&home, b""), None);
     // Options that only matter at the other end are let pass.
-    let status = ask(&home, b"{\"args\":[\"--json\",\"--data\",\"/nowhere\",\"counter\",\"get\",\"board/n\"]}\n");
+    let status =
+        ask(&home, b"{\"args\":[\"--json\",\"--data\",\"/nowhere\",\"counter\",\"get\",\"board/n\"]}\n");
     assert_eq!(status, Some(json!({ "out": [{ "value": 0 }], "exit": 0, "error": null })));
     assert_well(&home, &serving, &friend, before);
     serving.stop();
@@ -133,8 +137,12 @@ fn garbage_at_the_socket_is_answered_with_an_error() {
 /// What an honest node says first about a space.
 fn hello(space: SpaceId) -> Vec<u8> {
     let identity = Box::new(Ed25519::from_seed([3; 32]));
-    let mut engine = Engine::open(Config::new(space), identity, MemoryStore::new(), [4; 32]).expect("an empty store");
-    engine.handle(Now { mono_ms: 0, wall_ms: 0 }, Input::Connected { session: SessionId(1), role: Role::Initiator });
+    let mut engine =
+        Engine::open(Config::new(space), identity, MemoryStore::new(), [4; 32]).expect("an empty store");
+    engine.handle(
+        Now { mono_ms: 0, wall_ms: 0 },
+        Input::Connected { session: SessionId(1), role: Role::Initiator },
+    );
     let frame = std::iter::from_fn(|| engine.poll_output()).find_map(|output| match output {
         Output::Send { frame, .. } => Some(frame),
         _ => None,
@@ -168,7 +176,10 @@ async fn say(address: &Multiaddr, texts: &[Vec<u8>]) {
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .expect("a transport")
-        .with_behaviour(|_| Stranger { streams: libp2p_stream::Behaviour::new(), ping: ping::Behaviour::default() })
+        .with_behaviour(|_| Stranger {
+            streams: libp2p_stream::Behaviour::new(),
+            ping: ping::Behaviour::default(),
+        })
         .expect("a behaviour")
         .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
         .build();
@@ -221,7 +232,9 @@ fn a_member_that_says_nonsense_harms_nobody() {
     let bad = [vec![0xff; 64], framed(&[]), framed(&random.bytes(2 * 1024 * 1024)), vec![0; 10_000]];
     texts.extend(bad.map(|bad| [&greeting[..], &bad].concat()));
     texts.extend((0..20).map(|_| [&greeting[..], &framed(&random.bytes(300))].concat()));
-    texts.extend((0_u8..20).map(|kind| [&greeting[..], &framed(&[&[kind], &random.bytes(60)[..]].concat())].concat()));
+    texts.extend(
+        (0_u8..20).map(|kind| [&greeting[..], &framed(&[&[kind], &random.bytes(60)[..]].concat())].concat()),
+    );
     texts.extend((0..20).map(|_| greeting.repeat(50)));
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let address = serving.address.parse().expect("an address");

@@ -60,13 +60,15 @@ fn a_killed_node_is_started_again() {
 #[test]
 fn commands_at_the_same_moment_wait_for_each_other() {
     let home = Home::with_space("board");
-    let all: Vec<Process> = (0..6).map(|_| Process::start(home.command(&["counter", "add", "board/n"]))).collect();
+    let all: Vec<Process> =
+        (0..6).map(|_| Process::start(home.command(&["counter", "add", "board/n"]))).collect();
     for one in all {
         one.finish().fine();
     }
     assert_eq!(home.json(&["counter", "get", "board/n"])["value"], 6);
     let serving = home.serve(&[]);
-    let all: Vec<Process> = (0..12).map(|_| Process::start(home.command(&["counter", "add", "board/n"]))).collect();
+    let all: Vec<Process> =
+        (0..12).map(|_| Process::start(home.command(&["counter", "add", "board/n"]))).collect();
     for one in all {
         one.finish().fine();
     }
@@ -79,8 +81,11 @@ fn what_starts_while_a_command_holds_the_directory_waits_for_it() {
     let home = Home::with_space("board");
     // Nobody can confirm, so this holds the directory for as long as it waits.
     let holds = || {
-        let holding = Process::start(home.command(&["--confirm", "1", "--within", "1", "counter", "add", "board/n"]));
-        wait_for("the lock to be held", || std::fs::read(home.data().join("lock")).is_ok_and(|pid| !pid.is_empty()));
+        let holding =
+            Process::start(home.command(&["--confirm", "1", "--within", "1", "counter", "add", "board/n"]));
+        wait_for("the lock to be held", || {
+            std::fs::read(home.data().join("lock")).is_ok_and(|pid| !pid.is_empty())
+        });
         holding
     };
     let holding = holds();
@@ -105,7 +110,11 @@ fn a_very_long_path_works_however_it_is_written() {
     // The same directory by a short name.
     let mut relative = rejoin();
     let name = data.file_name().expect("it has one");
-    relative.current_dir(data.parent().expect("it has one")).arg("--data").arg(name).args(["counter", "add", "board/n"]);
+    relative
+        .current_dir(data.parent().expect("it has one"))
+        .arg("--data")
+        .arg(name)
+        .args(["counter", "add", "board/n"]);
     let begin = Instant::now();
     assert_eq!(said(relative).fine(), "2\n");
     assert!(begin.elapsed() < PATIENCE);

@@ -261,7 +261,7 @@ impl Take {
 
     /// Links the tail's deltas to the chains at V; `false` when they do not fit.
     fn link_tail(&mut self, space: &SpaceId, heads: &Heads, frame: &Deltas) -> bool {
-        let mut linker = Linker { space, heads, tails: &mut self.tails };
+        let mut linker = Linker { space, heads, tails: &mut self.tails, overlaps: false };
         match linker.unpack(frame) {
             Ok(received) => {
                 self.tail.extend(received);

@@ -10,7 +10,7 @@ use rejoin_core::id::Root;
 use rejoin_core::store::StoreError;
 use tokio::sync::oneshot;
 
-use super::{Inbox, Replica, State, Storage};
+use super::{Inbox, Replica, State};
 use crate::clock;
 use crate::swarm::Connected;
 
@@ -159,14 +159,7 @@ impl Replica {
         let own = engine.replica();
         let unsynced = own.map_or(0, |own| known.seq(&own).saturating_sub(elsewhere.seq(&own)));
         let (stats, replicas) = (*engine.stats(), known.len());
-        let rows = match engine.store_mut() {
-            Storage::Disk(store) => store.rows()?,
-            Storage::Memory(_) => {
-                let mut rows = 0;
-                engine.visit_rows(&mut |_, _| rows += 1)?;
-                rows
-            }
-        };
+        let rows = engine.store_mut().rows()?;
         let peers = state.peer_status(&root, settled);
         let (space, gossip_in) = (self.shared.space, state.gossip_in);
         Ok(Status { space, root, rows, replicas, unsynced, stats, gossip_in, peers })

@@ -1,5 +1,7 @@
 //! Where a space lies: in a file, or in memory for nodes that keep nothing.
 
+use std::ops::ControlFlow;
+
 use rejoin_core::store::{Commit, MemoryStore, Store, StoreError, Table, Visit};
 
 use crate::store::{RedbStore, Writer};
@@ -37,6 +39,22 @@ impl Storage {
             Self::Memory(store) => {
                 store.apply(commit);
                 Ok(())
+            }
+        }
+    }
+
+    /// Durable live rows.
+    pub(super) fn rows(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Disk(store) => store.rows(),
+            Self::Memory(store) => {
+                let mut rows = 0;
+                // Counted, not decoded: whoever waits for the lock would wait for every hash.
+                store.scan(Table::Rows, &[], &mut |_, _| {
+                    rows += 1;
+                    ControlFlow::Continue(())
+                })?;
+                Ok(rows)
             }
         }
     }

@@ -13,9 +13,10 @@ use rejoin_core::limits::GOSSIP_BYTES;
 
 use super::NetworkError;
 
-/// A peer that answers no ping for this long is taken for gone.
-const PING_EVERY: Duration = Duration::from_secs(4);
-const PING_TIME: Duration = Duration::from_secs(6);
+/// A peer that does not answer is taken for gone after some 20 s: libp2p forgives the first ping that fails, and then gives
+/// the next one a stream of its own, which may take 10 s to open. So a peer may be busy for a moment.
+const PING_EVERY: Duration = Duration::from_secs(3);
+const PING_TIME: Duration = Duration::from_secs(5);
 const DIAL_TIME: Duration = Duration::from_secs(5);
 /// A connection without a stream is kept this long: two nodes without a common space have nothing to say.
 const IDLE_TIME: Duration = Duration::from_secs(120);

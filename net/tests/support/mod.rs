@@ -103,12 +103,15 @@ impl Node {
     }
 }
 
-/// Waits until all say that they hold the same.
+/// Waits until all show the same and have the same on their disks.
 pub(crate) async fn equal(nodes: &[&Node]) -> Duration {
     let begun = Instant::now();
     loop {
         let roots: Vec<_> = nodes.iter().map(|node| node.status().root).collect();
-        if roots.windows(2).all(|pair| pair[0] == pair[1]) {
+        // What was just written is no part of the root before it is durable.
+        let shown: Vec<_> = nodes.iter().map(|node| node.counter()).collect();
+        if roots.windows(2).all(|pair| pair[0] == pair[1]) && shown.windows(2).all(|pair| pair[0] == pair[1])
+        {
             return begun.elapsed();
         }
         let late = begun.elapsed() > PATIENCE;
