@@ -4,9 +4,11 @@
 //! nobody new is accepted: for both ends the other has gone silent, as with a pulled cable. The nodes know nothing of
 //! it. When healed, old connections are reset (what they carried has holes) and new ones are forwarded.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,7 +97,14 @@ async fn accept(
 ) {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
-    while gate.wait_for(|gate| !gate.is_cut).await.is_ok() {
+    let mut time = 0;
+    loop {
+        let open = gate.wait_for(|gate| !gate.is_cut).await.map(|gate| *gate);
+        let Ok(open) = open else { return };
+        if open.time != time {
+            time = open.time;
+            turn_away(&listener).await;
+        }
         let accepted = tokio::select! {
             biased;
             _ = gate.changed() => continue,
@@ -106,6 +115,15 @@ async fn accept(
         if let (Ok((from, _)), Some(to)) = (accepted, to) {
             connections.spawn(connect(from, to, gate.clone(), Arc::clone(&traffic)));
         }
+    }
+}
+
+/// Who knocked while the wire was cut is reset: with a real one nothing of it would have arrived.
+async fn turn_away(listener: &TcpListener) {
+    // Without waiting: whoever comes from now on is welcome.
+    let knocking = || poll_fn(|context| Poll::Ready(listener.poll_accept(context)));
+    while let Poll::Ready(Ok((waiting, _))) = knocking().await {
+        let _ = waiting.set_zero_linger();
     }
 }
 
@@ -148,12 +166,14 @@ async fn pump(
         // Told to the other side now, or the direction back would wait for ever.
         let _ = to.shutdown().await;
     };
-    tokio::select! {
-        () = carry => {}
-        _ = gate.wait_for(|gate| gate.time != time) => {
-            // Reset rather than closed: what it carried has holes, and nobody is to take it for whole.
-            let _ = from.as_ref().set_zero_linger();
-        }
+    let is_healed = tokio::select! {
+        () = carry => false,
+        _ = gate.wait_for(|gate| gate.time != time) => true,
+    };
+    if is_healed {
+        // Reset rather than closed: what it carried has holes, and nobody is to take it for whole.
+        let _ = from.as_ref().set_zero_linger();
+        to.forget();
     }
 }
 
@@ -213,8 +233,13 @@ mod tests {
 
         forwarder.heal();
         assert!(read(&mut far).await.is_err(), "an old connection must be reset");
-        let mut new = timeout(LONG, behind.accept()).await.expect("who waited is let in").unwrap().0;
-        late.write_all(b"again").await.unwrap();
+        assert!(
+            !matches!(read(&mut late).await, Ok(bytes) if !bytes.is_empty()),
+            "who waited is turned away"
+        );
+        let mut again = TcpStream::connect(("127.0.0.1", forwarder.port())).await.unwrap();
+        let mut new = timeout(LONG, behind.accept()).await.expect("new ones are let in").unwrap().0;
+        again.write_all(b"again").await.unwrap();
         assert_eq!(read(&mut new).await.unwrap(), b"again");
     }
 }

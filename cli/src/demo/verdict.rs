@@ -149,14 +149,7 @@ impl Verdict {
             format!(
                 "  moved         {kilobytes} kB to and from the node that was cut off, connections included"
             ),
-            format!(
-                "  its sync      {} bytes, round trips: {} + {} for the proof, {} rows in, {} rows out",
-                sync["bytes"],
-                sync["round_trips"],
-                sync["proof_round_trips"],
-                sync["rows_in"],
-                sync["rows_out"]
-            ),
+            format!("  its sync      {}", by_hand(sync)),
             format!("  root          {} on {}", short(root), NAMES.join(", ")),
             format!(
                 "  record        {loaded} rows loaded and {edits} edits in {} units of work, {} without an answer \
@@ -199,6 +192,17 @@ impl Verdict {
             "rejoin": { "seconds": rounded(rejoined.seconds), "bytes": rejoined.bytes, "sync": rejoined.sync, "proven_seconds": rejoined.proven.map(rounded) },
             "seconds": rounded(seconds),
         })
+    }
+}
+
+/// What the sync by hand took. Nodes that were connected also sync by themselves, and may have been faster.
+fn by_hand(sync: &Value) -> String {
+    let number = |field: &str| sync[field].as_u64().unwrap_or_default();
+    let (trips, proof) = (number("round_trips"), number("proof_round_trips"));
+    let took = format!("{} bytes, {trips} round trips for data and {proof} for the proof", number("bytes"));
+    match (number("rows_in"), number("rows_out")) {
+        (0, 0) => format!("{took}; what was missing had come by itself before"),
+        (rows_in, rows_out) => format!("{took}, {rows_in} rows in, {rows_out} rows out"),
     }
 }
 
