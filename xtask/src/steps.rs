@@ -28,7 +28,7 @@ pub(crate) struct Step {
 /// Real processes under faults, at full length.
 pub(crate) const LAB: &str = "REJOIN_LAB_PARTITIONS=10 REJOIN_LAB_SECONDS=30 REJOIN_LAB_KILLS=50 REJOIN_LAB_ROWS=100000 \
      REJOIN_LAB_CHANGES=1000 REJOIN_LAB_INTERRUPTIONS=20 \
-     cargo test --release -p rejoin-cli --test lab -- --nocapture --test-threads 1";
+     cargo test --profile ci -p rejoin-cli --test lab -- --nocapture --test-threads 1";
 
 /// (name, command). `{example}` stands for every file of examples/, `{schedules}` for the simulator's amount.
 #[rustfmt::skip]
