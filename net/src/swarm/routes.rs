@@ -171,15 +171,15 @@ mod tests {
     fn whoever_leaves_late_does_not_take_along_the_next() {
         let routes = Arc::new(Routes::default());
         let space = SpaceId([1; 32]);
-        let (first, _first) = mpsc::channel(1);
-        let (second, _second) = mpsc::channel(1);
-        let old = routes.host(space, first.downgrade());
-        let new = routes.host(space, second.downgrade());
+        let old = routes.host(space);
+        let first = routes.of(&space).expect("hosted");
+        let new = routes.host(space);
+        let second = routes.of(&space).expect("hosted");
+        assert!(!first.same_channel(&second));
         drop(old);
-        assert!(routes.of(&space).is_some_and(|inbox| inbox.same_channel(&second)));
-        drop(second);
-        assert!(routes.of(&space).is_none(), "being reachable keeps nothing alive");
+        assert!(routes.of(&space).is_some_and(|replica| replica.same_channel(&second)));
         drop(new);
-        assert!(routes.spaces().is_empty());
+        assert!(routes.of(&space).is_none() && routes.spaces().is_empty());
+        assert!(second.is_closed(), "what arrives for nobody is refused");
     }
 }
