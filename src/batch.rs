@@ -86,9 +86,12 @@ impl<'a, 'tx> Batch<'a, 'tx> {
 
     /// Sets a flag.
     pub fn flag(&mut self, flag: &Flag, enabled: bool) {
-        self.act(flag.0.in_batch(self.space), |view, tx| {
-            if enabled { view.enable(tx) } else { view.disable(tx) }
-        });
+        self.act(
+            flag.0.in_batch(self.space),
+            |view, tx| {
+                if enabled { view.enable(tx) } else { view.disable(tx) }
+            },
+        );
     }
 
     /// The transaction itself, for views of your own: everything in [`crate::core::crdt`] reads and writes on it.

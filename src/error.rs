@@ -13,7 +13,6 @@ use rejoin_net::keys::KeyError;
 use rejoin_net::replica::Lost;
 use rejoin_net::store::{LockError, OpenError as FileError};
 use rejoin_net::swarm::NetworkError;
-use rejoin_net::{Multiaddr, PeerId};
 use thiserror::Error;
 
 use crate::TicketError;
@@ -96,12 +95,10 @@ pub enum Error {
     #[error("this node was opened offline; open it without `offline` to reach others")]
     Offline,
     /// A sync did not end with equal roots.
-    #[error("not in sync with {peer} at {address}: {why}")]
+    #[error("not in sync with {with}: {why}")]
     NotInSync {
-        /// Where the peer was.
-        address: Multiaddr,
-        /// The peer.
-        peer: PeerId,
+        /// The peer and its address.
+        with: String,
         /// Why.
         why: String,
     },
@@ -109,7 +106,9 @@ pub enum Error {
     #[error("a batch writes one space, and this handle belongs to another")]
     OtherSpace,
     /// The store of a space contradicts itself.
-    #[error("the store is damaged: {0}; make a copy of its file, then join the space again from another device")]
+    #[error(
+        "the store is damaged: {0}; make a copy of its file, then join the space again from another device"
+    )]
     Damaged(String),
 }
 

@@ -1,6 +1,7 @@
 //! A node: this device, its spaces, and its part in the network.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use rejoin_core::engine::{Config, Push};
 use rejoin_core::identity::{Genesis, Identity};
 use rejoin_net::keys::{Keys, random};
 use rejoin_net::replica::{Options, Replica, SyncReport};
-use rejoin_net::swarm::{Network, Settings};
+use rejoin_net::swarm::{Network, NetworkError, Settings};
 use rejoin_net::{Multiaddr, PeerId};
 
 use crate::place::{Directory, Opened};
@@ -19,6 +20,8 @@ use crate::{Error, Result, Space, Ticket};
 
 /// How long a sync asked for by hand may take.
 const SYNC_TIME: Duration = Duration::from_secs(60);
+/// How soon two nodes that have changed compare: people want to read "in sync, proven 2 s ago".
+const ANTI_ENTROPY: Duration = Duration::from_secs(2);
 /// Longest name of a space.
 const NAME: usize = 64;
 
@@ -92,13 +95,16 @@ impl Builder {
         };
         let network = match self.offline {
             true => None,
-            false => Some(Network::join(keys.transport(), self.network.clone()).await?),
+            false => {
+                self.network.listen.iter().try_for_each(check_port)?;
+                Some(Network::join(keys.transport(), self.network.clone()).await?)
+            }
         };
         let files = directory.as_ref().map(Directory::spaces).transpose()?.unwrap_or_default();
         let inner = Inner { settings: self, directory, keys, network, spaces: Mutex::default() };
         let node = Node(Arc::new(inner));
         for space in files {
-            let opened = node.open_file(space);
+            let opened = node.open_file(space).map_err(Arc::new);
             node.spaces_lock().insert(space, opened);
         }
         Ok(node)
@@ -111,7 +117,7 @@ struct Inner {
     keys: Keys,
     network: Option<Network>,
     /// A space whose file cannot be used does not keep the others from being used.
-    spaces: Mutex<BTreeMap<SpaceId, Result<Space>>>,
+    spaces: Mutex<BTreeMap<SpaceId, Result<Space, Arc<Error>>>>,
 }
 
 /// This device. Cheap to clone; all clones are the same node. Close it when done: what waits is then on disk.
@@ -146,7 +152,7 @@ impl Node {
             network: Settings::quiet(),
             log_bytes: defaults.log_bytes,
             push: defaults.push,
-            anti_entropy: Duration::from_millis(defaults.anti_entropy_ms),
+            anti_entropy: ANTI_ENTROPY,
         }
     }
 
@@ -170,9 +176,10 @@ impl Node {
         self.check_name(name)?;
         let nonce = random().map_err(rejoin_net::keys::KeyError::from)?;
         let genesis = Genesis::open(self.0.keys.device().device(), nonce);
-        let space = self.open_space(genesis.space(), Some(name))?;
-        space.0.facts.set(fact::GENESIS, &genesis.encode())?;
-        Ok(space)
+        self.begin_space(
+            genesis.space(),
+            &[(fact::NAME, name.as_bytes()), (fact::GENESIS, &genesis.encode())],
+        )
     }
 
     /// Joins a space, under the name that the ticket gives it. Works offline too: what is there to get comes when a peer
@@ -197,11 +204,13 @@ impl Node {
             Some(space) => space,
             None => {
                 self.check_name(name)?;
-                self.open_space(ticket.space(), Some(name))?
+                self.begin_space(ticket.space(), &[(fact::NAME, name.as_bytes())])?
             }
         };
         let mut peers = space.known_peers()?;
-        peers.extend(ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
+        peers.extend(
+            ticket.addresses().iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>(),
+        );
         let lines: Vec<String> = peers.iter().map(ToString::to_string).collect();
         space.0.facts.set(fact::PEERS, lines.join("\n").as_bytes())?;
         self.keep(&space)?;
@@ -217,10 +226,9 @@ impl Node {
     }
 
     /// The spaces whose files cannot be used: their ids, and why.
-    pub fn unusable(&self) -> Vec<(SpaceId, String)> {
+    pub fn unusable(&self) -> Vec<(SpaceId, Arc<Error>)> {
         let spaces = self.spaces_lock();
-        let failed = spaces.iter().filter_map(|(id, space)| Some((*id, space.as_ref().err()?.to_string())));
-        failed.collect()
+        spaces.iter().filter_map(|(id, space)| Some((*id, space.as_ref().err()?.clone()))).collect()
     }
 
     /// A space by its name, or by at least eight characters of its id.
@@ -239,7 +247,7 @@ impl Node {
         let network = self.0.network.as_ref().ok_or(Error::Offline)?;
         let peer = network.dial(address.clone()).await?;
         let outcome = space.replica().sync_with(peer, SYNC_TIME).await;
-        outcome.map_err(|why| Error::NotInSync { address: address.clone(), peer, why })
+        outcome.map_err(|why| Error::NotInSync { with: format!("{peer} at {address}"), why })
     }
 
     /// Writes out what waits, says goodbye to peers, and lets others open the data directory. Handles of this node return
@@ -261,7 +269,7 @@ impl Node {
         outcome
     }
 
-    fn spaces_lock(&self) -> MutexGuard<'_, BTreeMap<SpaceId, Result<Space>>> {
+    fn spaces_lock(&self) -> MutexGuard<'_, BTreeMap<SpaceId, Result<Space, Arc<Error>>>> {
         self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,14 +285,25 @@ impl Node {
         Ok(())
     }
 
-    fn open_space(&self, id: SpaceId, name: Option<&str>) -> Result<Space> {
+    /// Opens a space that is new here. One that fails half-way leaves no file behind.
+    fn begin_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
+        let file = self.0.directory.as_ref().map(|directory| directory.file(&id));
+        let is_new = file.as_ref().is_some_and(|file| !file.exists());
+        let outcome = self.open_space(id, known);
+        if let (Err(_), true, Some(file)) = (&outcome, is_new, file) {
+            // What cannot be removed shows up as a space without a name.
+            let _ = std::fs::remove_file(file);
+        }
+        outcome
+    }
+
+    /// Opens a space, and keeps what is known of it beside its data.
+    fn open_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
         let Opened { storage, committer, facts, lineage } = match &self.0.directory {
             Some(directory) => directory.open_space(&id)?,
             None => Opened::in_memory(),
         };
-        if let Some(name) = name {
-            facts.set(fact::NAME, name.as_bytes())?;
-        }
+        known.iter().try_for_each(|(name, value)| facts.set(name, value))?;
         let name = facts.get(fact::NAME)?.and_then(|name| String::from_utf8(name).ok());
         let mut config = Config::new(id);
         config.lineage = lineage;
@@ -311,7 +330,7 @@ impl Node {
     }
 
     fn open_file(&self, id: SpaceId) -> Result<Space> {
-        let space = self.open_space(id, None)?;
+        let space = self.open_space(id, &[])?;
         self.keep(&space)?;
         Ok(space)
     }
@@ -323,6 +342,22 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// The network shares TCP ports, so that it can dial from where it listens. Two nodes would share one too, and each would
+/// get half of the connections; so a port that anybody listens on is refused first.
+fn check_port(address: &Multiaddr) -> Result<(), NetworkError> {
+    let text = address.to_string();
+    let ["", "ip4" | "ip6", host, "tcp", port] = text.split('/').collect::<Vec<_>>()[..] else {
+        return Ok(());
+    };
+    let (Ok(host), Ok(port)) = (host.parse::<IpAddr>(), port.parse::<u16>()) else { return Ok(()) };
+    if port == 0 {
+        return Ok(());
+    }
+    let cannot =
+        |error: std::io::Error| NetworkError::Listen { address: address.clone(), error: error.to_string() };
+    TcpListener::bind((host, port)).map(drop).map_err(cannot)
 }
 
 fn check_form(name: &str) -> Result<()> {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use rejoin_core::id::Root;
 use rejoin_core::identity::Genesis;
 use rejoin_core::row::Kind;
+use rejoin_core::store::StoreError;
 use rejoin_core::{SpaceId, VersionVector, codec};
+use rejoin_net::Multiaddr;
 use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
-use rejoin_net::Multiaddr;
 
 use crate::handles::At;
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set,
-    Snapshot, Status, Ticket, Watch,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set, Snapshot,
+    Status, Ticket, Watch,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -180,12 +181,21 @@ impl Space {
 
     /// Writes out what waits, and lets go of the file.
     pub(crate) async fn close(&self) -> Result<()> {
-        let elsewhere = codec::encode(&self.0.replica.elsewhere());
-        if self.0.facts.get(fact::ELSEWHERE)?.as_deref() != Some(&elsewhere) {
-            self.0.facts.set(fact::ELSEWHERE, &elsewhere)?;
-        }
+        let elsewhere = self.0.replica.elsewhere();
+        let kept = self.keep(&elsewhere);
         self.0.replica.close().await;
-        Ok(())
+        match kept {
+            // A hint for people, as below: a disk that is full or read-only is no reason to fail what went well.
+            Err(StoreError::Full(_) | StoreError::ReadOnly(_)) => Ok(()),
+            kept => Ok(kept?),
+        }
+    }
+
+    fn keep(&self, elsewhere: &VersionVector) -> Result<(), StoreError> {
+        let before = self.0.facts.get(fact::ELSEWHERE)?;
+        let now = codec::encode(elsewhere);
+        let is_news = before.map_or(*elsewhere != VersionVector::default(), |before| before != now);
+        if is_news { self.0.facts.set(fact::ELSEWHERE, &now) } else { Ok(()) }
     }
 }
 

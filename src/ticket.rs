@@ -1,8 +1,8 @@
 //! Tickets: one word that lets another device join a space.
 //!
-//! `rejoin:` and base32, lower case, of: version (1 byte), length of all that follows (varint, so that a ticket that was
-//! cut off says so), role (1), space id (32), name (length, UTF-8), addresses (count, then length and multiaddr bytes
-//! each), and 4 bytes of BLAKE3 over all before. **Whoever has the ticket of an open space can join it**: a ticket is a
+//! `rejoin:` and base32, lower case, of: version (1 byte), length of all that follows (2, little endian, so that a ticket
+//! that was cut off says so), role (1), space id (32), name (length, UTF-8), addresses (count, then length and multiaddr
+//! bytes each), and 4 bytes of BLAKE3 over all before. **Whoever has the ticket of an open space can join it**: a ticket is a
 //! secret, and its `Debug` form hides it.
 
 use std::fmt;
@@ -10,15 +10,22 @@ use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
 use rejoin_core::SpaceId;
+use rejoin_core::codec::{self, BoundedBytes, BoundedVec};
 use rejoin_net::Multiaddr;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const SCHEME: &str = "rejoin:";
 const VERSION: u8 = 1;
+/// Bytes of the version and of the length.
+const HEAD: usize = 3;
+/// Bytes of the check at the end.
 const CHECK: usize = 4;
 /// Addresses that a ticket carries; more make it long, and one that answers is enough.
 const ADDRESSES: usize = 4;
-/// Longer than any ticket of ours.
+/// Bytes of the longest name, of the longest address, and of a ticket longer than any of ours.
+const NAME: usize = 64;
+const ADDRESS: usize = 256;
 const MOST_BYTES: usize = 2048;
 
 /// What a ticket allows.
@@ -37,6 +44,14 @@ pub struct Ticket {
     addresses: Vec<Multiaddr>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Body {
+    role: u8,
+    space: SpaceId,
+    name: BoundedBytes<NAME>,
+    addresses: BoundedVec<BoundedBytes<ADDRESS>, ADDRESSES>,
+}
+
 /// A text that is no ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TicketError {
@@ -44,7 +59,7 @@ pub enum TicketError {
     #[error("this is no ticket: a ticket begins with `{SCHEME}`")]
     NoTicket,
     /// The end is missing.
-    #[error("the ticket is cut off: {missing} characters are missing at its end; copy all of it")]
+    #[error("the ticket is cut off, characters missing at its end: {missing}; copy all of it")]
     CutOff {
         /// How many.
         missing: usize,
@@ -60,8 +75,12 @@ pub enum TicketError {
 impl Ticket {
     /// A ticket for a space that nodes at these addresses hold; the first four go in.
     pub fn new(space: SpaceId, name: &str, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
-        let addresses = addresses.into_iter().take(ADDRESSES).collect();
-        Self { space, name: name.into(), addresses }
+        let fitting = addresses.into_iter().filter(|address| address.to_vec().len() <= ADDRESS);
+        let mut end = name.len().min(NAME);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self { space, name: name[..end].into(), addresses: fitting.take(ADDRESSES).collect() }
     }
 
     /// The space.
@@ -80,72 +99,39 @@ impl Ticket {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut rest = vec![Grant::Write as u8];
-        rest.extend_from_slice(&self.space.0);
-        push(&mut rest, self.name.as_bytes());
-        rest.push(self.addresses.len() as u8);
-        self.addresses.iter().for_each(|address| push(&mut rest, &address.to_vec()));
+        let bounded = "cut when the ticket was made";
+        let addresses =
+            self.addresses.iter().map(|address| BoundedBytes::new(address.to_vec()).expect(bounded));
+        let body = codec::encode(&Body {
+            role: Grant::Write as u8,
+            space: self.space,
+            name: BoundedBytes::new(self.name.clone().into_bytes()).expect(bounded),
+            addresses: BoundedVec::new(addresses.collect()).expect(bounded),
+        });
+        let following = u16::try_from(body.len() + CHECK).expect("all its parts are bounded");
         let mut bytes = vec![VERSION];
-        push_length(&mut bytes, rest.len() + CHECK);
-        bytes.append(&mut rest);
+        bytes.extend_from_slice(&following.to_le_bytes());
+        bytes.extend_from_slice(&body);
         let check = blake3::hash(&bytes);
         bytes.extend_from_slice(&check.as_bytes()[..CHECK]);
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK)?)?;
-        if blake3::hash(body).as_bytes()[..CHECK] != *check {
+        let (before, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK)?)?;
+        if blake3::hash(before).as_bytes()[..CHECK] != *check {
             return None;
         }
-        let mut rest = &body[1..];
-        length(&mut rest)?;
-        let (role, mut rest) = rest.split_first()?;
-        if *role != Grant::Write as u8 {
-            return None;
-        }
-        let space = SpaceId(take(&mut rest, 32)?.try_into().ok()?);
-        let name_length = length(&mut rest)?;
-        let name = String::from_utf8(take(&mut rest, name_length)?.to_vec()).ok()?;
-        let mut addresses = Vec::new();
-        for _ in 0..take(&mut rest, 1)?[0] {
-            let address_length = length(&mut rest)?;
-            let address = take(&mut rest, address_length)?.to_vec();
-            addresses.push(Multiaddr::try_from(address).ok()?);
-        }
-        (rest.is_empty() && addresses.len() <= ADDRESSES).then_some(Self { space, name, addresses })
+        let body: Body = codec::decode(&before[HEAD..]).ok()?;
+        let addresses =
+            body.addresses.into_vec().into_iter().map(|address| address.into_vec().try_into().ok());
+        Some(Self {
+            space: body.space,
+            name: String::from_utf8(body.name.into_vec()).ok()?,
+            addresses: addresses.collect::<Option<_>>()?,
+        })
+        .filter(|_| body.role == Grant::Write as u8)
     }
-}
-
-fn push(bytes: &mut Vec<u8>, part: &[u8]) {
-    push_length(bytes, part.len());
-    bytes.extend_from_slice(part);
-}
-
-fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        bytes.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-}
-
-fn length(bytes: &mut &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for shift in [0, 7] {
-        let byte = take(bytes, 1)?[0];
-        length |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(length);
-        }
-    }
-    None
-}
-
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (part, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(part)
 }
 
 impl FromStr for Ticket {
@@ -156,7 +142,8 @@ impl FromStr for Ticket {
         let head = text.get(..SCHEME.len()).filter(|head| head.eq_ignore_ascii_case(SCHEME));
         let head = head.ok_or(TicketError::NoTicket)?;
         let letters = text[head.len()..].to_ascii_uppercase();
-        if letters.len() > MOST_BYTES * 2 {
+        let strange = |letter: char| !matches!(letter, 'A'..='Z' | '2'..='7');
+        if letters.len() > MOST_BYTES * 2 || letters.contains(strange) {
             return Err(TicketError::Damaged);
         }
         // A cut may leave letters that are no whole bytes: those that are say how long it was.
@@ -165,21 +152,17 @@ impl FromStr for Ticket {
             BASE32_NOPAD.decode(letters).ok().map(|bytes| (bytes, cut))
         });
         let (bytes, cut) = whole.ok_or(TicketError::Damaged)?;
-        let Some((version, mut rest)) = bytes.split_first() else {
-            return Err(TicketError::CutOff { missing: 1 });
-        };
-        if *version != VERSION {
+        let letters_of = |bytes: usize| BASE32_NOPAD.encode_len(bytes);
+        if let Some(version) = bytes.first().filter(|version| **version != VERSION) {
             return Err(TicketError::Newer(*version));
         }
-        let following = length(&mut rest).filter(|length| *length <= MOST_BYTES);
-        let following = following.ok_or(if rest.is_empty() {
-            TicketError::CutOff { missing: 1 }
-        } else {
-            TicketError::Damaged
-        })?;
-        if rest.len() < following {
-            let all = bytes.len() - rest.len() + following;
-            return Err(TicketError::CutOff { missing: BASE32_NOPAD.encode_len(all) - letters.len() });
+        let all = match bytes.get(1..HEAD) {
+            Some(length) => HEAD + usize::from(u16::from_le_bytes([length[0], length[1]])),
+            // Nobody knows how long it was; it was longer than this.
+            None => HEAD + CHECK,
+        };
+        if bytes.len() < all {
+            return Err(TicketError::CutOff { missing: letters_of(all).saturating_sub(letters.len()) });
         }
         if cut > 0 {
             return Err(TicketError::Damaged);
@@ -222,9 +205,14 @@ mod tests {
     #[test]
     fn every_cut_and_every_changed_letter_is_noticed() {
         let text = ticket().to_string();
-        for end in SCHEME.len() + 4..text.len() {
+        for end in SCHEME.len()..text.len() {
             let cut = text[..end].parse::<Ticket>();
-            assert_eq!(cut, Err(TicketError::CutOff { missing: text.len() - end }), "cut at {end}");
+            let Err(TicketError::CutOff { missing }) = cut else { panic!("cut at {end}: {cut:?}") };
+            // Five letters hold the length.
+            assert!(
+                missing == text.len() - end || end < SCHEME.len() + 5 && missing > 0,
+                "{missing} at {end}"
+            );
         }
         for at in SCHEME.len()..text.len() {
             let mut letters = text.clone().into_bytes();

@@ -33,14 +33,6 @@ pub(crate) struct Arguments {
     pub(crate) request: RequestArguments,
 }
 
-/// A command as it comes through the socket of a running node.
-#[derive(Debug, Parser)]
-#[command(name = "rejoin", no_binary_name = true)]
-pub(crate) struct Words {
-    #[command(flatten)]
-    pub(crate) request: RequestArguments,
-}
-
 /// The part that may go through the socket of a running node.
 #[derive(Debug, Args)]
 pub(crate) struct RequestArguments {
@@ -81,10 +73,12 @@ pub(crate) enum Command {
     Spaces,
     /// Print an invitation to a space. It is a secret: whoever has it can join.
     Ticket {
+        /// The name of the space, or the beginning of its id.
         space: String,
     },
     /// List the objects of a space.
     Ls {
+        /// The name of the space, or the beginning of its id.
         space: String,
     },
     /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
@@ -118,6 +112,7 @@ pub(crate) enum Command {
 Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}  {\"counter\": PATH, \"add\": N}
        {\"set\": PATH, \"add\": E}  {\"set\": PATH, \"rm\": E}  {\"register\": PATH, \"put\": V}")]
     Batch {
+        /// The name of the space, or the beginning of its id.
         space: String,
         /// The file; `-` reads standard input.
         #[arg(default_value = "-")]
@@ -130,6 +125,7 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
     },
     /// Sync a space with one peer, once, until both hold the same.
     Sync {
+        /// The name of the space, or the beginning of its id.
         space: String,
         /// Where the peer listens, as its `serve` prints.
         address: Multiaddr,
@@ -140,8 +136,11 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
     Peers,
     /// Recompute everything that the stores say about themselves.
     Verify {
+        /// One space; all of them without it.
         space: Option<String>,
     },
+    /// The main job on real input: three nodes, one cut off, one killed, and nothing lost.
+    Demo(crate::demo::Options),
 }
 
 /// How to run a node.
@@ -164,6 +163,7 @@ pub(crate) enum Counter {
     Add {
         /// SPACE/PATH.
         target: String,
+        /// How much.
         #[arg(default_value_t = 1, allow_negative_numbers = true)]
         n: i64,
     },
@@ -180,18 +180,21 @@ pub(crate) enum Set {
     Add {
         /// SPACE/PATH.
         target: String,
+        /// JSON; a bare word is text.
         element: String,
     },
     /// Remove an element.
     Rm {
         /// SPACE/PATH.
         target: String,
+        /// JSON; a bare word is text.
         element: String,
     },
     /// Print whether an element is there.
     Has {
         /// SPACE/PATH.
         target: String,
+        /// JSON; a bare word is text.
         element: String,
     },
     /// Print the elements.
@@ -207,7 +210,9 @@ pub(crate) enum Map {
     Put {
         /// SPACE/PATH.
         target: String,
+        /// The key, as text.
         key: String,
+        /// JSON; a bare word is text.
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -215,12 +220,14 @@ pub(crate) enum Map {
     Get {
         /// SPACE/PATH.
         target: String,
+        /// The key, as text.
         key: String,
     },
     /// Remove a key.
     Rm {
         /// SPACE/PATH.
         target: String,
+        /// The key, as text.
         key: String,
     },
     /// Print keys and values.
@@ -236,6 +243,7 @@ pub(crate) enum Register {
     Put {
         /// SPACE/PATH.
         target: String,
+        /// JSON; a bare word is text.
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -249,7 +257,12 @@ pub(crate) enum Register {
 impl Command {
     /// Whether it has to reach others by itself.
     pub(crate) fn needs_network(&self) -> bool {
-        matches!(self, Self::Sync { .. })
+        matches!(self, Self::Sync { .. } | Self::Watch { .. })
+    }
+
+    /// Whether it goes on for long, so that others have to be able to use the node meanwhile.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self, Self::Watch { .. })
     }
 
     /// The file whose content it works on.
@@ -269,7 +282,9 @@ pub(crate) fn default_directory() -> Result<PathBuf, Failure> {
     from("XDG_DATA_HOME", "rejoin")
         .or_else(|| from("HOME", ".local/share/rejoin"))
         .or_else(|| from("APPDATA", "rejoin"))
-        .ok_or_else(|| Failure::other("there is no home folder: say where the data lies with --data DIR".into()))
+        .ok_or_else(|| {
+            Failure::other("there is no home folder: say where the data lies with --data DIR".into())
+        })
 }
 
 /// Bytes of recent changes that are kept, where they are to be others than the default: 0 makes every sync a bulk.

@@ -1,5 +1,6 @@
 //! What went wrong, as one line and an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use rejoin::Error;
@@ -35,14 +36,25 @@ impl Failure {
 
     /// Tells the person, on standard error.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("rejoin: {}", self.words.replace('\n', " "));
+        talk(&self.words);
         ExitCode::from(self.code)
     }
 }
 
+/// One line on standard error. Nobody reading it is no reason to stop.
+pub(crate) fn talk(words: &str) {
+    let _ = writeln!(std::io::stderr(), "rejoin: {}", words.replace('\n', " "));
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match &error {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let code = match error {
             Error::Lock(LockError::Locked { .. }) | Error::File(FileError::InUse { .. }) => LOCKED,
             Error::NotConfirmed { .. } => NOT_CONFIRMED,
             Error::Damaged(_)

@@ -11,9 +11,11 @@
 //! | [`socket`] | commands through a running node |
 //! | [`serve`] | the running node |
 //! | [`failure`] | exit codes |
+//! | [`demo`] | the main job on real input, with nodes of its own |
 
 mod arguments;
 mod commands;
+mod demo;
 mod failure;
 mod render;
 mod serve;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
-use commands::{Answer, Request};
+use commands::{Answer, Request, Show};
 use failure::Failure;
 use rejoin::Node;
 
@@ -47,6 +49,10 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { data, json, request } = arguments;
+    if let Command::Demo(options) = request.command {
+        let outcome = demo::run(demo::Options { json, ..options }).await;
+        return outcome.map_err(|error| Failure::other(format!("the demo failed: {error:#}")));
+    }
     let data = data.map_or_else(arguments::default_directory, Ok)?;
     if let Command::Serve(options) = request.command {
         // What a short command holds is free again in a moment; what a running node holds is not.
@@ -62,7 +68,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let request = Request::read(request)?;
     let render = render::of(&request.arguments.command, json);
-    let mut show = |value| render.show(&value);
+    let mut show = move |value| render.show(&value);
     for _ in 0..PATIENCE {
         if let Some(answered) = socket::ask(&data, &request, &mut show).await? {
             return Ok(answered);
@@ -81,7 +87,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn on_own_node(
     data: &std::path::Path,
     request: &Request,
-    show: &mut (dyn FnMut(serde_json::Value) + Send),
+    show: &mut Show,
 ) -> Result<ExitCode, Failure> {
     let mut builder = Node::builder(data).mdns(false).listen([]);
     if !request.arguments.command.needs_network() {
@@ -91,13 +97,18 @@ async fn on_own_node(
         builder = builder.log_bytes(bytes);
     }
     let node = builder.open().await?;
-    for (space, why) in node.unusable() {
-        eprintln!("rejoin: the space {space} cannot be used: {why}");
-    }
+    let unusable = node.unusable();
     let mut answer = Answer::new(show);
-    let outcome = commands::run(&node, request, &mut answer).await;
+    let command = commands::run(&node, request, &mut answer);
+    let outcome = match request.arguments.command.is_long() {
+        true => serve::beside(data, &node, command).await,
+        false => command.await,
+    };
     let closed = node.close().await;
     outcome?;
+    for (space, why) in unusable {
+        failure::talk(&format!("the space {space} cannot be used: {why}"));
+    }
     closed?;
     Ok(answer.code())
 }

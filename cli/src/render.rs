@@ -35,35 +35,37 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Set(_) => Render::Field("present"),
         Command::Map(Map::Ls { .. }) => Render::Table(&["key", "value"]),
         Command::Map(Map::Rm { .. }) => Render::Field("key"),
-        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => Render::Field("value"),
+        Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => {
+            Render::Field("value")
+        }
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
         Command::Status => Render::Status,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
-        Command::Watch { .. } | Command::Serve(_) => Render::Json,
+        Command::Watch { .. } | Command::Serve(_) | Command::Demo(_) => Render::Json,
     }
 }
 
 impl Render {
-    /// Prints a value.
-    pub(crate) fn show(self, value: &Value) {
+    /// Prints a value. Whether anybody still reads: who closed the pipe has read what was wanted.
+    pub(crate) fn show(self, value: &Value) -> bool {
         let text = self.text(value);
-        if !text.is_empty() {
-            // A reader that closed the pipe has read what it wanted.
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes());
-        }
+        text.is_empty()
+            || std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).is_ok()
     }
 
     fn text(self, value: &Value) -> String {
         match self {
             Self::Json => value.to_string(),
             Self::Pretty => format!("{value:#}"),
-            Self::Field(field) => plain(&value[field]),
-            Self::List => lines(value, plain),
+            Self::Field(field) => data(&value[field]),
+            Self::List => lines(value, data),
             Self::Table(fields) => lines(value, |item| {
-                let cells: Vec<String> = fields.iter().map(|field| plain(&item[*field])).collect();
+                let cell =
+                    |field: &&str| if *field == "value" { data(&item[*field]) } else { plain(&item[*field]) };
+                let cells: Vec<String> = fields.iter().map(cell).collect();
                 cells.join("\t").trim_end().to_owned()
             }),
             Self::Status => status(value),
@@ -74,6 +76,11 @@ impl Render {
 fn lines(value: &Value, line: impl Fn(&Value) -> String) -> String {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Strings without quotes, JSON otherwise.
+fn data(value: &Value) -> String {
+    if value.is_null() { "null".into() } else { plain(value) }
 }
 
 /// Strings without quotes, nothing for null, JSON otherwise.
@@ -87,38 +94,51 @@ fn plain(value: &Value) -> String {
 
 /// One line a space: count, direction, peer, since when.
 fn status(value: &Value) -> String {
+    let is_running = value["addresses"].as_array().is_some_and(|addresses| !addresses.is_empty());
     let line = |space: &Value| {
-        let (name, rows, unsynced) = (plain(&space["name"]), plain(&space["rows"]), &space["unsynced"]);
-        let waiting = match unsynced.as_u64() {
-            Some(0) | None => "everything here is on another device too".to_owned(),
-            Some(1) => "1 change only on this device".to_owned(),
-            Some(n) => format!("{n} changes only on this device"),
+        let number = |field: &str| space[field].as_u64().unwrap_or(0);
+        let name = plain(&space["name"]);
+        let waiting = match (number("unsynced"), number("rows")) {
+            (0, 0) => "nothing in it yet".to_owned(),
+            (0, rows) => format!("{}, all of it on another device too", count(rows, "row")),
+            (unsynced, rows) => {
+                format!("{}, {} only on this device", count(rows, "row"), count(unsynced, "change"))
+            }
         };
         let peers: Vec<String> =
             space["peers"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(peer).collect();
         let peers = if peers.is_empty() {
-            "nobody met yet: run `rejoin serve`, and give others the ticket".to_owned()
+            let run = if is_running { "" } else { "run `rejoin serve`, and " };
+            format!("nobody met yet: {run}give others the ticket")
         } else {
             peers.join("; ")
         };
-        format!("{name}  {rows} rows, {waiting}; {peers}")
+        format!("{name}  {waiting}; {peers}")
     };
     let mut text = lines(&value["spaces"], line);
     for space in value["unusable"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
     }
-    if text.is_empty() { "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into() } else { text }
+    if text.is_empty() {
+        "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into()
+    } else {
+        text
+    }
+}
+
+fn count(n: u64, of: &str) -> String {
+    if n == 1 { format!("1 {of}") } else { format!("{n} {of}s") }
 }
 
 fn peer(peer: &Value) -> String {
     let id = plain(&peer["peer"]);
     let short = &id[id.len().saturating_sub(8)..];
-    let behind = peer["behind"].as_u64().unwrap_or(0);
+    let behind = count(peer["behind"].as_u64().unwrap_or(0), "change");
     let state = match (peer["connected"] == true, peer["in_sync"] == true) {
         (true, true) => "in sync".to_owned(),
-        (true, false) => format!("connected, {behind} changes behind"),
+        (true, false) => format!("connected, {behind} behind"),
         (false, true) => "was in sync, away now".to_owned(),
-        (false, false) => format!("away, {behind} changes behind"),
+        (false, false) => format!("away, {behind} behind"),
     };
     match peer["proven_at"].as_u64() {
         Some(at) => format!("{short} {state} (proven {} s ago)", now_ms().saturating_sub(at) / 1000),

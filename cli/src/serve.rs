@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rejoin::{Multiaddr, Node};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Serve};
-use crate::failure::Failure;
+use crate::failure::{Failure, talk};
 use crate::socket::Socket;
 
 /// Runs until SIGINT or SIGTERM.
@@ -24,23 +24,57 @@ pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
     if let Some(bytes) = arguments::log_bytes() {
         builder = builder.log_bytes(bytes);
     }
-    let cannot = |error: std::io::Error| Failure::other(format!("cannot wait for signals: {error}"));
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut signals = Signals::listen()?;
     let node = builder.open().await?;
     for (space, why) in node.unusable() {
-        eprintln!("rejoin: the space {space} cannot be used: {why}");
+        talk(&format!("the space {space} cannot be used: {why}"));
     }
     let socket = Socket::open(data)?;
     tokio::select! {
         () = announce(&node) => {}
         () = socket.serve(&node) => {}
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
+        () = signals.come() => {}
     }
     drop(socket);
     node.close().await?;
     Ok(())
+}
+
+/// Lets others use a node while something long goes on with it. Ends with that, or when told to.
+pub(crate) async fn beside(
+    data: &Path,
+    node: &Node,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let socket = Socket::open(data)?;
+    tokio::select! {
+        outcome = work => outcome,
+        () = socket.serve(node) => Ok(()),
+        () = signals.come() => Ok(()),
+    }
+}
+
+/// What tells a node to end.
+struct Signals {
+    interrupted: Signal,
+    terminated: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let cannot = |error: std::io::Error| Failure::other(format!("cannot wait for signals: {error}"));
+        let interrupted = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let terminated = signal(SignalKind::terminate()).map_err(cannot)?;
+        Ok(Self { interrupted, terminated })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+    }
 }
 
 /// Prints addresses as the system gives them, and what they become.

@@ -8,12 +8,12 @@ mod map;
 mod register;
 mod set;
 
+use rejoin_core::Value;
 use rejoin_core::crdt::View;
 use rejoin_core::engine::{ReadError, Reader, Transaction, WriteError};
 use rejoin_core::error::KeyError;
 use rejoin_core::row::{DataError, Object};
 use rejoin_core::value::{from_value, to_value};
-use rejoin_core::Value;
 use rejoin_net::replica::Storage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,7 +47,7 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
     }
 
     pub(crate) fn view(&self) -> Result<&V> {
-        self.view.as_ref().map_err(|error| Error::from(error.clone()))
+        self.view.as_ref().map_err(|error| Error::from(*error))
     }
 
     fn write(
@@ -59,10 +59,7 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
         Commit::new(replica, outcome)
     }
 
-    fn read<T>(
-        &self,
-        read: impl FnOnce(&V, &Reader<'_, Storage>) -> Result<T, ReadError>,
-    ) -> Result<T> {
+    fn read<T>(&self, read: impl FnOnce(&V, &Reader<'_, Storage>) -> Result<T, ReadError>) -> Result<T> {
         let view = self.view()?;
         self.space.replica().read(|reader| read(view, reader).map_err(Error::from))
     }

@@ -5,9 +5,11 @@
 //! | [`steps`] | the table of everything `cargo xtask test` runs; add a check there |
 //! | [`run`] | runs steps in order, times them, stops at the first failure |
 //! | [`command`] | a command written as one line, and how it is started |
+//! | [`fresh`] | the quick start of README.md as a crate of its own |
 //! | [`setup`] | the parts of the toolchain that the steps need |
 
 mod command;
+mod fresh;
 mod run;
 mod setup;
 mod steps;
@@ -27,6 +29,7 @@ The project's own commands. Run them from the top of the repository.
     cargo xtask sim -- ARGS     the simulator in the ci profile, for example: sim -- run --schedules 1000
     cargo xtask lab             real processes, with the amounts of the README: ten partitions of half a minute, fifty
                                 kills, 100 000 rows, twenty bulks cut off (about ten minutes)
+    cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
     cargo xtask help            this text
 ";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["steps"] => print_steps(),
         ["sim", "--", rest @ ..] | ["sim", rest @ ..] => simulate(rest),
         ["lab"] => lab(),
+        ["fresh"] => fresh::run(&top()).map_or_else(|problem| fail(&problem), |()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -28,7 +28,7 @@ pub(crate) struct Step {
 /// Real processes under faults, at full length.
 pub(crate) const LAB: &str = "REJOIN_LAB_PARTITIONS=10 REJOIN_LAB_SECONDS=30 REJOIN_LAB_KILLS=50 REJOIN_LAB_ROWS=100000 \
      REJOIN_LAB_CHANGES=1000 REJOIN_LAB_INTERRUPTIONS=20 \
-     cargo test --release -p rejoin-cli --test lab -- --nocapture --test-threads 1";
+     cargo test --profile ci -p rejoin-cli --test lab -- --nocapture --test-threads 1";
 
 /// (name, command). `{example}` stands for every file of examples/, `{schedules}` for the simulator's amount.
 #[rustfmt::skip]
@@ -41,7 +41,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("wasm",            "cargo check -p rejoin-core --target wasm32-unknown-unknown"),
     ("no features",     "cargo check -p rejoin-core --no-default-features"),
     ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
-    ("test",            "cargo test --workspace --profile ci --features rejoin-core/laws"),
+    ("test",            "cargo test --workspace --profile ci --features rejoin-core/laws,rejoin-net/faults"),
     ("{example}",       "cargo run --profile ci --example {example}"),
     // Without --seed it draws a new base each time and prints it, and after a failure the command that repeats it.
     ("simulator",       "cargo run --profile ci -p rejoin-sim -- run --schedules {schedules}"),
@@ -51,6 +51,7 @@ const ALWAYS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const FULL: &[(&str, &str)] = &[
     ("same seed twice", "cargo run --profile ci -p rejoin-sim -- twice --seeds 200"),
+    ("fresh crate",     "cargo xtask fresh"),
     // The base is fixed: whether each rule dies is a question about the code, not about luck.
     ("planted rules",   "cargo run --profile ci -p rejoin-sim --features planted -- planted --schedules 5000 --seed 11"),
 ];

@@ -35,11 +35,14 @@ pub(super) async fn set(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Set::Add { target: at, .. } | Set::Rm { target: at, .. } | Set::Has { target: at, .. } | Set::Ls { target: at }) =
-        command;
+    let (Set::Add { target: at, .. }
+    | Set::Rm { target: at, .. }
+    | Set::Has { target: at, .. }
+    | Set::Ls { target: at }) = command;
     let (space, path) = target(node, at)?;
     let set = space.set::<Value>(path);
-    let present = |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
+    let present =
+        |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
     let said = match command {
         Set::Add { element, .. } => {
             let element = value(element);
@@ -64,8 +67,10 @@ pub(super) async fn map(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Map::Put { target: at, .. } | Map::Get { target: at, .. } | Map::Rm { target: at, .. } | Map::Ls { target: at }) =
-        command;
+    let (Map::Put { target: at, .. }
+    | Map::Get { target: at, .. }
+    | Map::Rm { target: at, .. }
+    | Map::Ls { target: at }) = command;
     let (space, path) = target(node, at)?;
     let map = space.map::<Value, Value>(path);
     let said = match command {
@@ -118,7 +123,7 @@ fn nothing(at: &str) -> Failure {
 /// A map as a JSON object, a set as an array, all else as it is; a space as an array of its objects.
 pub(super) fn export(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let (name, path) = at.split_once('/').map_or((at, None), |(name, path)| (name, Some(path)));
-    let space = node.space(name)?;
+    let space = super::space(node, name)?;
     let wanted = |object: &&rejoin::ObjectInfo| path.is_none_or(|path| object.path == path);
     let objects = space.objects()?;
     let mut exported = Vec::new();
@@ -163,20 +168,23 @@ fn object_value(space: &Space, object: &rejoin::ObjectInfo) -> Result<Value, Fai
 /// Until whoever watches goes away, or the node is closed.
 pub(super) async fn watch(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let (name, wanted) = at.split_once('/').map_or((at, None), |(name, path)| (name, Some(path)));
-    let mut changes = node.space(name)?.changes();
+    let mut changes = super::space(node, name)?.changes();
     while let Some(change) = changes.next().await {
         match change {
-            Change::Row { kind: of, path, key, value, author, time } => {
-                if wanted.is_none_or(|wanted| wanted == path) {
-                    let time = time.map(|time| time.millis());
-                    let author = author.map(|author| author.to_string());
-                    answer.say(json!({
-                        "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
-                    }));
-                }
+            Change::Row { kind: of, path, key, value, author, time }
+                if wanted.is_none_or(|wanted| wanted == path) =>
+            {
+                let time = time.map(|time| time.millis());
+                let author = author.map(|author| author.to_string());
+                answer.say(json!({
+                    "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
+                }));
             }
             Change::Missed { reports } => answer.say(json!({ "missed": reports })),
             _ => {}
+        }
+        if !answer.is_heard() {
+            break;
         }
     }
     Ok(())

@@ -2,24 +2,27 @@
 
 use std::time::Duration;
 
+use rejoin::core::crdt::LwwMapView;
+use rejoin::core::value::{encode_element, to_value};
 use rejoin::{Batch, Error, Node, Space};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, settle, target};
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_CONFIRMED};
 
 /// Rows and bytes of one transaction of an import: well below what a transaction may hold.
 const ROWS: usize = 2000;
 const BYTES: usize = 512 * 1024;
 
-#[derive(Deserialize)]
+/// A row to be: its key, its value, and how many bytes they take.
 struct Pair {
     key: Value,
     value: Value,
+    bytes: usize,
 }
 
-/// Puts pairs into a map, in as few transactions as they fit in. Nothing is written when any of it does not parse.
+/// Puts pairs into a map, in as few transactions as they fit in. Nothing is written when any of it cannot be.
 pub(super) async fn import(
     node: &Node,
     at: &str,
@@ -28,16 +31,20 @@ pub(super) async fn import(
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
     let (space, path) = target(node, at)?;
-    let pairs = pairs(input)?;
+    let view = LwwMapView::at(path).map_err(Error::from)?;
+    let pairs = pairs(input, &view)?;
     let map = space.map::<Value, Value>(path);
     let (rows, mut transactions) = (pairs.len(), 0_u64);
     let mut pairs = pairs.into_iter().peekable();
-    let mut last = None;
+    let (mut last, mut written, mut saved) = (None, 0, 0);
     while pairs.peek().is_some() {
         let (mut bytes, mut part) = (0, Vec::new());
-        while part.len() < ROWS && bytes < BYTES && let Some((key, value, size)) = pairs.next() {
-            bytes += size;
-            part.push((key, value));
+        while part.len() < ROWS
+            && bytes < BYTES
+            && let Some(pair) = pairs.next()
+        {
+            bytes += pair.bytes;
+            part.push((pair.key, pair.value));
         }
         let commit = space.batch(|batch| {
             part.into_iter().for_each(|(key, value)| batch.put(&map, key, value));
@@ -46,46 +53,73 @@ pub(super) async fn import(
         transactions += 1;
         // One waits for the disk while the next is written.
         if let Some(before) = last.replace(commit) {
-            settle(before, None).await?;
+            settle(before, None).await.map_err(|failure| unfinished(failure, saved, rows))?;
+            saved = written;
         }
+        written = rows - pairs.len();
     }
     if let Some(last) = last {
-        settle(last, receipt).await?;
+        settle(last, receipt).await.map_err(|failure| unfinished(failure, saved, rows))?;
     }
     answer.say(json!({ "rows": rows, "transactions": transactions }));
     Ok(())
 }
 
-/// Keys, values, and about how many bytes each pair takes.
-fn pairs(input: &str) -> Result<Vec<(Value, Value, usize)>, Failure> {
-    let size = |key: &Value, value: &Value| key.to_string().len() + value.to_string().len();
-    if let Ok(Value::Object(object)) = serde_json::from_str(input)
-        && !(object.len() == 2 && object.contains_key("key") && object.contains_key("value"))
-    {
-        return Ok(object
-            .into_iter()
-            .map(|(key, value)| {
-                let key = Value::String(key);
-                let bytes = size(&key, &value);
-                (key, value, bytes)
-            })
-            .collect());
+/// What of an import is there when it fails half-way. Doing it again does no harm: each row is put again.
+fn unfinished(failure: Failure, saved: usize, rows: usize) -> Failure {
+    // What is not confirmed is saved here all the same.
+    if failure.code == NOT_CONFIRMED {
+        return failure;
     }
-    let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let pair: Pair = serde_json::from_str(line).map_err(|error| bad_line(number, &error))?;
-            let bytes = size(&pair.key, &pair.value);
-            Ok((pair.key, pair.value, bytes))
-        })
-        .collect()
+    let words = format!("{}; of {rows} rows {saved} are saved, import again", failure.words);
+    Failure { words, ..failure }
 }
 
-fn bad_line(number: usize, error: &serde_json::Error) -> Failure {
-    let number = number + 1;
-    Failure::other(format!(
-        "line {number} is neither a JSON object nor {{\"key\": .., \"value\": ..}}: {error}; nothing was written"
-    ))
+/// Everything to import, held against every limit.
+fn pairs(input: &str, map: &LwwMapView) -> Result<Vec<Pair>, Failure> {
+    if let Ok(Value::Object(object)) = serde_json::from_str(input)
+        && !is_pair(&object)
+    {
+        let pair = |(key, value): (String, Value)| {
+            let shown: String = key.chars().take(40).collect();
+            pair(key.into(), value, map)
+                .map_err(|error| bad(&format!("the value at \"{shown}\""), &error.to_string()))
+        };
+        return object.into_iter().map(pair).collect();
+    }
+    let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = |(number, line): (usize, &str)| {
+        let place = format!("line {}", number + 1);
+        let object = serde_json::from_str(line).map_err(|error: serde_json::Error| {
+            // Each line is parsed alone, so its own number in the message would only confuse.
+            let why = error.to_string().replace(" at line 1 column ", " at character ");
+            bad(&place, &format!("it is no JSON object: {why}"))
+        })?;
+        if !is_pair(&object) {
+            return Err(bad(&place, "it is not {\"key\": .., \"value\": ..}"));
+        }
+        let mut object: Object = object;
+        let [key, value] = ["key", "value"].map(|field| object.remove(field).unwrap_or_default());
+        pair(key, value, map).map_err(|error| bad(&place, &error.to_string()))
+    };
+    lines.map(read).collect()
+}
+
+type Object = serde_json::Map<String, Value>;
+
+fn is_pair(object: &Object) -> bool {
+    object.len() == 2 && object.contains_key("key") && object.contains_key("value")
+}
+
+fn pair(key: Value, value: Value, map: &LwwMapView) -> Result<Pair, Error> {
+    let element = encode_element(&to_value(&key)?)?;
+    let row = map.object().row(&element)?;
+    let bytes = row.as_bytes().len() + to_value(&value)?.encode()?.len();
+    Ok(Pair { key, value, bytes })
+}
+
+fn bad(place: &str, why: &str) -> Failure {
+    Failure::other(format!("{place} cannot be imported: {why}; nothing was written"))
 }
 
 /// One line of a transaction.
@@ -141,7 +175,7 @@ pub(super) async fn batch(
     receipt: Option<(usize, Duration)>,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let space = node.space(name)?;
+    let space = super::space(node, name)?;
     let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let acts = lines
         .map(|(number, line)| {
@@ -172,5 +206,7 @@ pub(super) async fn batch(
 
 fn not_an_act(number: usize, why: &str) -> Failure {
     let number = number + 1;
-    Failure::other(format!("line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"))
+    Failure::other(format!(
+        "line {number} cannot be done: {why}; nothing was written; `rejoin batch --help` shows the forms"
+    ))
 }

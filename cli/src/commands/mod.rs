@@ -9,15 +9,15 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rejoin::{Commit, Node, Space};
+use rejoin::{Commit, Error, Node, Space};
 use serde_json::Value;
 
-use crate::arguments::{Command, RequestArguments, Words};
+use crate::arguments::{Arguments, Command, RequestArguments};
 use crate::failure::{ERROR, Failure};
 
 /// A command as it came, and what it was parsed to.
 pub(crate) struct Request {
-    /// The words, for the socket of a running node.
+    /// The words of the command line, for the socket of a running node.
     pub(crate) words: Vec<String>,
     pub(crate) arguments: RequestArguments,
     /// What an import or a batch works on.
@@ -27,37 +27,19 @@ pub(crate) struct Request {
 impl Request {
     /// Reads what the command works on, here where its file is.
     pub(crate) fn read(arguments: RequestArguments) -> Result<Self, Failure> {
-        let words = words_of_process();
+        // What of it has to be text was checked when it was parsed; a folder need not be, and means nothing over there.
+        let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         let input = arguments.command.file().map(read_file).transpose()?;
         Ok(Self { words, arguments, input })
     }
 
     /// A command that came through the socket.
     pub(crate) fn parse(words: Vec<String>, input: Option<String>) -> Result<Self, Failure> {
-        let parsed = Words::try_parse_from(&words)
+        let all = std::iter::once("rejoin").chain(words.iter().map(String::as_str));
+        let parsed = Arguments::try_parse_from(all)
             .map_err(|error| Failure::usage(error.to_string().trim().to_owned()))?;
         Ok(Self { words, arguments: parsed.request, input })
     }
-}
-
-/// The words of this process's command line without the options that only concern its own end.
-fn words_of_process() -> Vec<String> {
-    let mut words = std::env::args().skip(1).peekable();
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--" => {
-                kept.push(word);
-                kept.extend(words);
-                break;
-            }
-            "--json" => {}
-            "--data" => drop(words.next()),
-            data if data.starts_with("--data=") => {}
-            _ => kept.push(word),
-        }
-    }
-    kept
 }
 
 fn read_file(path: &str) -> Result<String, Failure> {
@@ -70,24 +52,33 @@ fn read_file(path: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// Shows a value to whoever asked; whether anybody still reads.
+pub(crate) type Show = dyn FnMut(Value) -> bool + Send;
+
 /// Where the values of an answer go.
 pub(crate) struct Answer<'a> {
-    show: &'a mut (dyn FnMut(Value) + Send),
+    show: &'a mut (dyn FnMut(Value) -> bool + Send + 'a),
     code: u8,
+    is_heard: bool,
 }
 
 impl<'a> Answer<'a> {
-    pub(crate) fn new(show: &'a mut (dyn FnMut(Value) + Send)) -> Self {
-        Self { show, code: 0 }
+    pub(crate) fn new(show: &'a mut (dyn FnMut(Value) -> bool + Send + 'a)) -> Self {
+        Self { show, code: 0, is_heard: true }
     }
 
     pub(crate) fn say(&mut self, value: Value) {
-        (self.show)(value);
+        self.is_heard &= (self.show)(value);
     }
 
-    /// The command has answered, and its answer is bad news.
+    /// Whether anybody still reads what is said.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard
+    }
+
+    /// The command has answered, and its answer is bad news; of several the one with the highest code.
     pub(crate) fn bad_news(&mut self, code: u8) {
-        self.code = code;
+        self.code = self.code.max(code);
     }
 
     pub(crate) fn exit(&self) -> u8 {
@@ -127,6 +118,11 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Status => status::status(node, answer)?,
         Command::Peers => status::peers(node, answer)?,
         Command::Verify { space } => status::verify(node, space.as_deref(), answer)?,
+        Command::Demo(_) => {
+            return Err(Failure::usage(
+                "the demo runs nodes of its own: start it without a running node".into(),
+            ));
+        }
         Command::Serve(_) => {
             return Err(Failure { code: ERROR, words: "a node runs on this data directory already".into() });
         }
@@ -136,10 +132,27 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
 
 /// Takes `SPACE/PATH` apart.
 fn target<'a>(node: &Node, target: &'a str) -> Result<(Space, &'a str), Failure> {
-    let (space, path) = target
-        .split_once('/')
-        .ok_or_else(|| Failure::usage(format!("`{target}` lacks a path: write SPACE/PATH, such as {target}/tasks")))?;
-    Ok((node.space(space)?, path))
+    let (space, path) = target.split_once('/').ok_or_else(|| {
+        Failure::usage(format!("`{target}` lacks a path: write SPACE/PATH, such as {target}/tasks"))
+    })?;
+    Ok((self::space(node, space)?, path))
+}
+
+/// A space by its name. Where there is none, one that cannot be used may be the one that was meant: its name lies in it.
+fn space(node: &Node, name: &str) -> Result<Space, Failure> {
+    let error = match node.space(name) {
+        Err(error @ Error::UnknownSpace { .. }) => error,
+        found => return Ok(found?),
+    };
+    let unusable = node.unusable();
+    let by_id = unusable.iter().find(|(id, _)| name.len() >= 8 && id.to_string().starts_with(name));
+    Err(match by_id.or(unusable.first()) {
+        Some((id, why)) => Failure {
+            words: format!("{error}; the space {id} cannot be used: {why}"),
+            ..Failure::from(why.as_ref())
+        },
+        None => error.into(),
+    })
 }
 
 /// Waits as long as was asked for.

@@ -44,15 +44,14 @@ pub(super) fn list(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> 
 }
 
 pub(super) async fn ticket(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
-    let ticket = node.space(space)?.ticket(Grant::Write).await?;
+    let ticket = super::space(node, space)?.ticket(Grant::Write).await?;
     answer.say(json!({ "ticket": ticket.to_string() }));
     Ok(())
 }
 
 pub(super) fn objects(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
-    let objects = node.space(space)?.objects()?;
-    let describe =
-        |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
+    let objects = super::space(node, space)?.objects()?;
+    let describe = |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
     answer.say(objects.into_iter().map(describe).collect());
     Ok(())
 }

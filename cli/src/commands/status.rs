@@ -9,8 +9,11 @@ use crate::failure::{DAMAGED, Failure};
 pub(super) fn status(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let spaces = node.spaces().iter().map(space).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<String> = node.addresses().iter().map(ToString::to_string).collect();
-    let unusable: Vec<Value> =
-        node.unusable().into_iter().map(|(id, why)| json!({ "id": id.to_string(), "error": why })).collect();
+    let unusable: Vec<Value> = node
+        .unusable()
+        .into_iter()
+        .map(|(id, why)| json!({ "id": id.to_string(), "error": why.to_string() }))
+        .collect();
     answer.say(json!({
         "id": node.id().to_string(), "addresses": addresses, "spaces": spaces, "unusable": unusable,
     }));
@@ -66,7 +69,7 @@ pub(super) async fn sync(
     address: &Multiaddr,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let report = node.sync(&node.space(space)?, address).await?;
+    let report = node.sync(&super::space(node, space)?, address).await?;
     answer.say(json!({
         "bytes": report.bytes,
         "round_trips": report.round_trips,
@@ -81,10 +84,14 @@ pub(super) async fn sync(
 pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
     let spaces = match space {
-        Some(space) => vec![node.space(space)?],
+        Some(space) => vec![super::space(node, space)?],
         None => {
             for (id, why) in node.unusable() {
-                found.push(json!({ "id": id.to_string(), "sound": false, "error": why }));
+                // One of a newer version, say, is no damage.
+                answer.bad_news(Failure::from(why.as_ref()).code);
+                found.push(
+                    json!({ "name": null, "id": id.to_string(), "sound": false, "error": why.to_string() }),
+                );
             }
             node.spaces()
         }
@@ -92,11 +99,11 @@ pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) 
     for space in spaces {
         let outcome = space.verify();
         let (id, sound) = (space.id().to_string(), outcome.is_ok());
+        if !sound {
+            answer.bad_news(DAMAGED);
+        }
         let error = outcome.err().map(|error| error.to_string());
         found.push(json!({ "name": space.name(), "id": id, "sound": sound, "error": error }));
-    }
-    if found.iter().any(|space| space["sound"] == false) {
-        answer.bad_news(DAMAGED);
     }
     answer.say(found.into());
     Ok(())

@@ -72,10 +72,10 @@ fn every_acknowledged_write_survives_partitions_and_kills() {
             }
             let end = Instant::now() + length / if healed { 3 } else { 1 };
             while Instant::now() < end || killed < due(part) {
-                thread::sleep(Duration::from_millis(50 + random() % 400));
+                thread::park_timeout(Duration::from_millis(50 + random() % 400));
                 if killed < due(part) {
                     killed += 1;
-                    if random() % 2 == 0 {
+                    if random().is_multiple_of(2) {
                         ada.kill();
                         ada.serve(&["--listen", &format!("/ip4/127.0.0.1/tcp/{port}")]);
                     } else {
@@ -110,7 +110,12 @@ fn every_acknowledged_write_survives_partitions_and_kills() {
 
 /// Rows of the published table: 16-character keys with 32-character values.
 fn rows(count: u64) -> String {
-    let row = |n| format!("{{\"key\":\"{n:016}\",\"value\":\"{:032x}\"}}\n", u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c));
+    let row = |n| {
+        format!(
+            "{{\"key\":\"{n:016}\",\"value\":\"{:032x}\"}}\n",
+            u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c)
+        )
+    };
     (0..count).map(row).collect()
 }
 
@@ -132,7 +137,10 @@ fn a_recent_divergence_costs_one_round_trip() {
     let report = bo.json(&["sync", "lab", &address]);
     println!("{count} rows, 10 changed on each side: {report}");
     assert!(report["bytes"].as_u64().expect("a number") < 3000, "{report}");
-    assert_eq!((&report["round_trips"], &report["rows_in"], &report["rows_out"]), (&1.into(), &10.into(), &10.into()));
+    assert_eq!(
+        (&report["round_trips"], &report["rows_in"], &report["rows_out"]),
+        (&1.into(), &10.into(), &10.into())
+    );
     let nothing = bo.json(&["sync", "lab", &address]);
     println!("nothing changed: {nothing}");
     assert!(nothing["bytes"].as_u64().expect("a number") <= 160, "{nothing}");
@@ -182,7 +190,12 @@ fn an_interrupted_bulk_shows_nothing_and_ends_equal() {
             let now = bo.json(&["export", "lab/m"]);
             if now != before {
                 let after = ada.json(&["export", "lab/m"]);
-                let lacks = after.as_object().expect("a map").keys().filter(|key| now.get(key.as_str()).is_none()).count();
+                let lacks = after
+                    .as_object()
+                    .expect("a map")
+                    .keys()
+                    .filter(|key| now.get(key.as_str()).is_none())
+                    .count();
                 assert_eq!(lacks, 0, "part of a bulk was visible after a kill");
                 break;
             }

@@ -102,7 +102,7 @@ impl Node {
             // The port of a killed process may be taken for a moment longer.
             let _ = child.wait();
             assert!(Instant::now() < deadline, "{} does not come up", self.name);
-            thread::sleep(Duration::from_millis(200));
+            thread::park_timeout(Duration::from_millis(200));
         }
     }
 
@@ -137,7 +137,7 @@ pub(crate) fn wait(child: &mut Child, within: Duration) -> bool {
         if child.try_wait().expect("it is ours").is_some() {
             return true;
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::park_timeout(Duration::from_millis(1));
     }
     false
 }
@@ -156,7 +156,7 @@ pub(crate) fn agree(nodes: &[&Node], space: &str, patience: Duration) {
             }
             panic!("no equal roots after {} s", patience.as_secs());
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::park_timeout(Duration::from_millis(200));
     }
 }
 

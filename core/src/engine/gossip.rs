@@ -54,7 +54,7 @@ impl<S: Store> Engine<S> {
         })?;
         let Some(head) = self.space.durable.heads.get(&own) else { return Ok(()) };
         let intro = Intro { device: head.device, nonce: head.nonce };
-        let head = YouWere { replica: own, seq: head.seq, chain: head.chain, signature: head.signature };
+        let head = YouWere::of(&own, head);
         for record in records {
             let mut packer = Packer::new();
             packer.push(&record, Previous::Whole(record.previous), Some(intro));

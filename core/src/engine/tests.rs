@@ -11,7 +11,7 @@ use crate::codec::{self, BoundedVec};
 use crate::id::{Chain, SpaceId};
 use crate::identity::Ed25519;
 use crate::row::{Kind, Object, Payload, WriteRows};
-use crate::store::MemoryStore;
+use crate::store::{Commit, MemoryStore};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };
@@ -30,6 +30,8 @@ fn write(engine: &mut Engine<MemoryStore>, row: u8, value: &str) {
 /// Two engines and one stream between them; 0 opened it.
 struct Pair {
     engines: [Engine<MemoryStore>; 2],
+    /// Commits of engine 1 that a slow disk holds back, instead of making them durable at once.
+    held: Option<Vec<Commit>>,
     wire: VecDeque<(usize, Vec<u8>)>,
     events: [Vec<Event>; 2],
     closed: Vec<(usize, Reason)>,
@@ -38,16 +40,16 @@ struct Pair {
 impl Pair {
     fn new(engines: [Engine<MemoryStore>; 2]) -> Self {
         let (wire, events, closed) = Default::default();
-        Self { engines, wire, events, closed }
+        Self { engines, held: None, wire, events, closed }
     }
 
     fn drain(&mut self, number: usize) {
         while let Some(output) = self.engines[number].poll_output() {
             match output {
-                Output::Persist(commit) => {
-                    self.engines[number].store_mut().apply(&commit);
-                    self.engines[number].handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
-                }
+                Output::Persist(commit) => match self.held.as_mut().filter(|_| number == 1) {
+                    Some(held) => held.push(commit),
+                    None => self.persist(number, &commit),
+                },
                 Output::Send { frame, .. } => self.wire.push_back((1 - number, frame)),
                 Output::Disconnect { reason, .. } => self.closed.push((number, reason)),
                 Output::Event(event) => self.events[number].push(event),
@@ -57,18 +59,35 @@ impl Pair {
         }
     }
 
+    fn persist(&mut self, number: usize, commit: &Commit) {
+        self.engines[number].store_mut().apply(commit);
+        self.engines[number].handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+    }
+
     fn save(&mut self) {
         self.drain(0);
         self.drain(1);
     }
 
     /// Opens a stream and carries frames, each as `tamper` leaves it, until there are none.
-    fn meet(&mut self, session: u64, mut tamper: impl FnMut(usize, &mut Message)) {
+    fn meet(&mut self, session: u64, tamper: impl FnMut(usize, &mut Message)) {
+        self.connect(session);
+        self.carry(session, tamper);
+        let session = SessionId(session);
+        self.engines.iter_mut().for_each(|engine| engine.handle(NOW, Input::Disconnected { session }));
+        self.save();
+    }
+
+    fn connect(&mut self, session: u64) {
         let session = SessionId(session);
         for (number, role) in [(1, Role::Responder), (0, Role::Initiator)] {
             self.engines[number].handle(NOW, Input::Connected { session, role });
         }
         self.save();
+    }
+
+    fn carry(&mut self, session: u64, mut tamper: impl FnMut(usize, &mut Message)) {
+        let session = SessionId(session);
         while let Some((to, frame)) = self.wire.pop_front() {
             if self.closed.is_empty() {
                 let mut message: Message = codec::decode(&frame).unwrap();
@@ -77,8 +96,6 @@ impl Pair {
                 self.drain(to);
             }
         }
-        self.engines.iter_mut().for_each(|engine| engine.handle(NOW, Input::Disconnected { session }));
-        self.save();
     }
 
     fn has_forked(&self, number: usize) -> bool {
@@ -229,13 +246,50 @@ fn an_owner_knows_its_own_head_while_it_writes() {
     let head = pair.engines[0].space.durable.heads.get(&own.unwrap()).unwrap().clone();
     write(&mut pair.engines[0], 1, "pending");
     let you = YouWere { replica: own.unwrap(), seq: head.seq, chain: head.chain, signature: head.signature };
-    let session = SessionId(2);
-    pair.engines[0].handle(NOW, Input::Connected { session, role: Role::Responder });
-    pair.engines[1].handle(NOW, Input::Connected { session, role: Role::Initiator });
-    pair.drain(1);
-    let (_, hello) = pair.wire.pop_front().unwrap();
-    pair.engines[0].handle(NOW, Input::Received { session, frame: hello });
-    let frame = codec::encode(&Message::YouWere(you));
-    pair.engines[0].handle(NOW, Input::Received { session, frame });
+    pair.connect(2);
+    // B greets A, and then reminds it of what is no news to A.
+    let mut greeted = false;
+    pair.carry(2, |to, message| {
+        if to == 0 && core::mem::replace(&mut greeted, true) {
+            *message = Message::YouWere(you);
+        }
+    });
+    assert!(greeted && pair.closed.is_empty());
     assert_eq!(pair.engines[0].replica(), own);
+}
+
+/// While a slow disk held the commit of a bulk, hellos named the state before it, and the peer offered the bulk again, as
+/// fast as the network was.
+#[test]
+fn a_bulk_is_taken_once_however_slow_the_disk() {
+    let mut pair = apart(0);
+    pair.connect(1);
+    pair.held = Some(Vec::new());
+    let mut asked = 0;
+    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::BulkAsk(_))));
+    assert_eq!(asked, 1);
+    for commit in pair.held.take().unwrap() {
+        pair.persist(1, &commit);
+        pair.save();
+    }
+    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::BulkAsk(_))));
+    assert_eq!(asked, 1);
+    pair.check_same();
+}
+
+/// What a bulk left out would count as killed.
+#[test]
+fn a_bulk_that_lacks_entries_is_given_up_and_asked_for_anew() {
+    let mut pair = apart(0);
+    let mut tampered = false;
+    pair.meet(1, |to, message| {
+        if let (1, Message::BulkChunk(chunk)) = (to, message)
+            && !core::mem::replace(&mut tampered, true)
+        {
+            chunk.entries = BoundedVec::default();
+        }
+    });
+    assert!(pair.closed.is_empty());
+    assert_eq!(pair.engines[1].stats().bulk_aborted, 1);
+    pair.check_same();
 }

@@ -223,7 +223,10 @@ impl<S: Store> Space<S> {
             };
             let mut name = loser.dot.to_bytes().to_vec();
             name.extend_from_slice(&loser.hash.0);
-            self.overlay.put(Table::Forks, name, codec::encode(&Staged { key: loser_key, entry: loser }));
+            if self.overlay.get(Table::Forks, &name)?.is_none() {
+                let loser = Staged { key: loser_key, entry: loser };
+                self.overlay.put(Table::Forks, name, codec::encode(&loser));
+            }
             if mine.hash < entry.hash {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;

@@ -131,6 +131,8 @@ pub(crate) struct Linker<'a> {
     pub(crate) space: &'a SpaceId,
     pub(crate) heads: &'a Heads,
     pub(crate) tails: &'a mut Tails,
+    /// Set when a run begins with what is known: nothing but its signature tells whether it goes on from the same.
+    pub(crate) overlaps: bool,
 }
 
 impl Linker<'_> {
@@ -159,6 +161,7 @@ impl Linker<'_> {
             let replica = delta.replica;
             let (known, previous) = self.known(&replica);
             if delta.last_seq() <= known {
+                self.overlaps = true;
                 continue;
             }
             if delta.first_seq != known + 1 {

@@ -87,9 +87,12 @@ impl Session {
             HelloVector::Wide(own) => own.iter().copied().collect(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
-        self.learn(cx, key, &entries);
+        let news = self.learn(cx, key, &entries);
         if !hello.reply {
             self.say_hello(cx, true)?;
+        }
+        for message in &news {
+            cx.send(message);
         }
         if let Some(me) = me {
             self.remind(cx, key, &me);
@@ -123,7 +126,10 @@ impl Session {
         vector: &Vector,
     ) -> Result<(), End> {
         let key = self.key.ok_or(MISBEHAVED)?;
-        self.learn(cx, key, &vector.entries);
+        let news = self.learn(cx, key, &vector.entries);
+        for message in &news {
+            cx.send(message);
+        }
         if vector.last {
             self.peer_known = true;
             self.begin_sending(cx)?;
@@ -132,8 +138,9 @@ impl Session {
     }
 
     /// Takes note of what the peer has. Entries of replicas that are not known here say nothing that helps it. That a
-    /// history differs is only heard, not proven: it says what to compare, and nobody loses an id for it.
-    fn learn<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, entries: &[VectorEntry]) {
+    /// history differs is only heard, not proven: it says what to compare, and nobody loses an id for it. Returns heads of
+    /// forked replicas that may prove it to the peer.
+    fn learn<S: Store>(&mut self, cx: &Context<'_, S>, key: Key, entries: &[VectorEntry]) -> Vec<Message> {
         let mut unaware = Vec::new();
         for (replica, head) in cx.space.durable.heads.iter() {
             let tag: Tag = key.replica(replica);
@@ -154,12 +161,10 @@ impl Session {
                 self.contested.insert(*replica);
             }
             if head.forked && !entry.forked() && (differs || !same_seq) {
-                unaware.push((*replica, head.seq, head.chain, head.signature));
+                unaware.push(Message::YouWere(YouWere::of(replica, head)));
             }
         }
-        for (replica, seq, chain, signature) in unaware {
-            cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
-        }
+        unaware
     }
 
     /// Tells a replica that went back in time how far it once was.
@@ -169,8 +174,7 @@ impl Session {
         let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
         // Whoever saw another history of the id, however short, shows it: only its owner can stop writing under it.
         if further || head.forked {
-            let (replica, seq, chain, signature) = (*replica, head.seq, head.chain, head.signature);
-            cx.send(&Message::YouWere(YouWere { replica, seq, chain, signature }));
+            cx.send(&Message::YouWere(YouWere::of(replica, head)));
         }
     }
 

@@ -38,7 +38,7 @@ use crate::limits::{
     CHUNK_ENTRIES, CHUNK_RUNS, DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS, HELLO_REPLICAS,
 };
 use crate::row::{DotRuns, Payload, Put, RowKey, Runs};
-use crate::state::BulkHead;
+use crate::state::{BulkHead, Head};
 
 /// The version of the protocol, said in each hello.
 pub(crate) const PROTOCOL: u8 = 1;
@@ -163,6 +163,13 @@ pub(crate) struct YouWere {
     pub(crate) seq: u64,
     pub(crate) chain: Chain,
     pub(crate) signature: Signature,
+}
+
+impl YouWere {
+    pub(crate) fn of(replica: &ReplicaId, head: &Head) -> Self {
+        let Head { seq, chain, signature, .. } = *head;
+        Self { replica: *replica, seq, chain, signature }
+    }
 }
 
 /// Deltas in an order that respects causality. Each turns back into its canonical bytes.

@@ -16,6 +16,7 @@ mod deltas;
 mod hello;
 mod live;
 pub(crate) mod message;
+mod replay;
 mod serve;
 mod session;
 mod take;

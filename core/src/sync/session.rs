@@ -6,11 +6,11 @@ use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId, Traff
 use crate::clock::VersionVector;
 use crate::codec;
 use crate::id::ReplicaId;
-use crate::limits::{FRAME_BYTES, SESSION_BUFFER_BYTES};
-use crate::state::{Applied, Received, Space};
+use crate::limits::FRAME_BYTES;
+use crate::state::{Received, Space};
 use crate::store::{Store, StoreError};
-use crate::sync::deltas::{Linker, Tails, Unlinked};
-use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag, YouWere};
+use crate::sync::deltas::Tails;
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
@@ -18,8 +18,6 @@ use crate::sync::traffic::Tally;
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
 const FRAMES_IN_FLIGHT: usize = 4;
 const FRAMES_PER_ACK: u64 = 2;
-/// Least milliseconds between two hellos that say that something was dropped.
-const DROP_PAUSE_MS: u64 = 500;
 /// Eager proofs after a hello that was not equal. Then the timer takes over: under steady writes two states may never be
 /// equal at the moment of a proof.
 pub(super) const PROOFS: u8 = 3;
@@ -99,7 +97,7 @@ pub(crate) struct Session {
     /// The next hello says that something was dropped.
     pub(super) dropped: bool,
     /// When such a hello was due last.
-    drop_told: Option<u64>,
+    pub(super) drop_told: Option<u64>,
 
     /// Where in the log sending goes on, and whether it goes beyond what was there at the last hello.
     pub(super) cursor: u64,
@@ -119,11 +117,13 @@ pub(crate) struct Session {
     peer_ack: Ack,
 
     pub(super) queue: VecDeque<Received>,
-    queue_bytes: usize,
+    pub(super) queue_bytes: usize,
     pub(super) tails: Tails,
-    received: u64,
+    /// Something in the queue went on from what this side only believes to be the same.
+    pub(super) overlaps: bool,
+    pub(super) received: u64,
     /// Data frames whose effects are in memory or dropped; those that the commit in flight covers; those told.
-    settled: u64,
+    pub(super) settled: u64,
     committing: u64,
     acked: Ack,
 }
@@ -162,6 +162,7 @@ impl Session {
             queue: VecDeque::new(),
             queue_bytes: 0,
             tails: Tails::new(),
+            overlaps: false,
             received: 0,
             settled: 0,
             committing: 0,
@@ -211,95 +212,6 @@ impl Session {
             self.settled = self.received;
         }
         Ok(())
-    }
-
-    /// What waits for a signature may have come another way meanwhile.
-    pub(super) fn retry<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        if !self.queue.is_empty() {
-            self.apply_queue(cx)?;
-            if self.queue.is_empty() {
-                self.settled = self.received;
-            }
-        }
-        Ok(())
-    }
-
-    fn on_deltas<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        frame: &Deltas,
-        size: usize,
-    ) -> Result<(), End> {
-        let space = cx.space.id;
-        let mut linker = Linker { space: &space, heads: &cx.space.heads, tails: &mut self.tails };
-        match linker.unpack(frame) {
-            Ok(received) => {
-                for received in received {
-                    self.peer.observe(received.delta.replica, received.delta.last_seq());
-                    self.held.observe(received.delta.replica, received.delta.last_seq());
-                    self.queue.push_back(received);
-                }
-                self.queue_bytes += size;
-                if self.queue_bytes > SESSION_BUFFER_BYTES {
-                    return Err(MISBEHAVED);
-                }
-                self.apply_queue(cx)
-            }
-            Err(Unlinked::Nonsense) => Err(MISBEHAVED),
-            Err(Unlinked::Gap) => {
-                self.drop_queue(cx.now);
-                Ok(())
-            }
-            Err(Unlinked::Fork(other)) => {
-                if let Some(other) = other {
-                    let YouWere { replica, seq, chain, signature } = *other;
-                    if !cx.space.is_signed(&replica, seq, &chain, &signature) {
-                        return Err(MISBEHAVED);
-                    }
-                    cx.space.mark_forked(replica)?;
-                }
-                self.drop_queue(cx.now);
-                Ok(())
-            }
-        }
-    }
-
-    fn apply_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        match cx.space.apply_received(cx.now, &mut self.queue, true)? {
-            Applied::Done(count) => {
-                cx.space.stats.deltas_from_sync += count;
-                if self.queue.is_empty() {
-                    self.queue_bytes = 0;
-                    self.tails.clear();
-                }
-            }
-            Applied::Invalid => return Err(MISBEHAVED),
-            Applied::Missing => self.drop_queue(cx.now),
-            Applied::Fork { replica, proven } => {
-                if proven {
-                    cx.space.mark_forked(replica)?;
-                }
-                self.drop_queue(cx.now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets go of what arrived and cannot be applied, and says so: the peer then sends from what is durable here.
-    pub(super) fn drop_queue(&mut self, now: Now) {
-        self.queue.clear();
-        self.queue_bytes = 0;
-        self.tails.clear();
-        self.say_dropped(now);
-    }
-
-    /// Says hello to tell that something was dropped.
-    pub(super) fn say_dropped(&mut self, now: Now) {
-        self.dropped = true;
-        // At once the first time; then at most every so often, or two sides could keep each other busy over one delta.
-        let at = self.drop_told.map_or(now.mono_ms, |told| now.mono_ms.max(told + DROP_PAUSE_MS));
-        self.drop_told = Some(at);
-        self.hello_at = Some(at);
     }
 
     fn on_ack(&mut self, ack: Ack) -> Result<(), End> {

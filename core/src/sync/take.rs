@@ -44,6 +44,10 @@ impl Session {
     }
 
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
+        // What was dropped is told first: told later, it would end the bulk that is asked for now.
+        if self.dropped {
+            self.say_hello(cx, false)?;
+        }
         // Tell of no more than fits in the message; what is left out is sent again.
         let wanted = cx.space.staged()?.into_iter().filter(|dot| !cx.space.heads.contains(dot));
         let asked: DotRuns = wanted.take(CHUNK_RUNS / 2).collect();
@@ -173,9 +177,12 @@ impl Session {
             vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
             tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
             self.proofs_left = self.proofs_left.max(1);
+            // When it changed nothing there is no news: what still differs waits for the next round of anti-entropy.
             let after = cx.space.settles_at();
-            self.hello_soon(cx.now, after);
-            *cx.hello_others = Some(after);
+            if after > cx.space.durable.generation {
+                self.hello_soon(cx.now, after);
+                *cx.hello_others = Some(after);
+            }
         } else {
             self.give_up_bulk(cx);
         }
@@ -254,7 +261,7 @@ impl Take {
 
     /// Links the tail's deltas to the chains at V; `false` when they do not fit.
     fn link_tail(&mut self, space: &SpaceId, heads: &Heads, frame: &Deltas) -> bool {
-        let mut linker = Linker { space, heads, tails: &mut self.tails };
+        let mut linker = Linker { space, heads, tails: &mut self.tails, overlaps: false };
         match linker.unpack(frame) {
             Ok(received) => {
                 self.tail.extend(received);

@@ -1,7 +1,7 @@
 //! One space on this device: an engine over its store, and the loop that carries out what the engine asks for.
 //!
 //! The engine lies behind a mutex, so reads and writes are plain calls that never wait for a disk or a peer. Everything
-//! that waits happens in one task per replica, the loop in [`driver`]: it drains the engine's outputs, hands commits to a
+//! that waits happens in one task per replica, the loop in `driver.rs`: it drains the engine's outputs, hands commits to a
 //! thread that may block, moves frames between streams and the engine, and lets time pass. Whoever writes wakes it.
 //!
 //! What this replica learns is told as [`News`], to as many listeners as there are; a slow listener misses some and is

@@ -61,9 +61,8 @@ impl DirLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Locked { pid: pid(&mut file), path }),
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        file.set_len(0)
-            .and_then(|()| write!(file, "{}", std::process::id()))
-            .map_err(|error| LockError::Io { path: path.clone(), why: error.to_string() })?;
+        // The number is for people only, and a full disk has no room even for that.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { file, path })
     }
 

@@ -1,6 +1,6 @@
 //! The network of a node: connections to peers, streams and gossip for each space that it hosts.
 //!
-//! libp2p's swarm lives in one task ([`task`]); everybody else holds a [`Network`], which is cheap to clone. Calls never
+//! libp2p's swarm lives in one task (`task.rs`); everybody else holds a [`Network`], which is cheap to clone. Calls never
 //! wait for that task: what cannot be taken at once is gossip, which may be lost, or is asked for again.
 
 mod behaviour;

@@ -80,7 +80,32 @@ impl World {
         if let Err(error) = self.machines[number].engine().check() {
             return broken("I5", format!("machine {number}: {error}"));
         }
+        self.check_receipts(number)?;
         self.check_rows(number)
+    }
+
+    /// Nobody is believed to hold durably what is not on its disk. A disk that went back in time is excused: it did.
+    fn check_receipts(&self, number: usize) -> Result<(), Violation> {
+        let engine = self.machines[number].engine();
+        for (session, peer) in self.network.sessions_of(number) {
+            // What a peer says of itself is as sound as its stream.
+            let sound = self.oracle.exact && !self.network.was_damaged(session);
+            let Some(held) = engine.held_by(session).filter(|_| sound) else { continue };
+            let disk = self.machines[peer].disk.vector();
+            if self.machines[peer].went_back {
+                continue;
+            }
+            for (replica, seq) in held.iter() {
+                let author = self.oracle.record.author(&replica);
+                let there = author.map_or(0, |author| disk.seq(author));
+                if seq > there {
+                    let what =
+                        format!("{replica:?}:{seq} is believed to be on disk {peer}, which has {there}");
+                    return broken("receipts", what);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// All rows of one machine.

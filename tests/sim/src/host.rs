@@ -134,14 +134,13 @@ impl World {
         self.oracle.exact && !self.hostile
     }
 
-    /// Only a stream that carried something damaged may be closed from this side, unless somebody's memory is not what
-    /// it was: then honest replicas may seem to lie.
+    /// Only a stream that carried something damaged may be closed from this side. A replica that another history was
+    /// written under its id is no liar.
     fn check_reason(&self, session: SessionId, reason: Reason) -> Result<(), Violation> {
-        match reason {
-            _ if self.network.is_broken(session) || self.hostile => Ok(()),
-            Reason::Malformed | Reason::Misbehaved if !self.oracle.exact => Ok(()),
-            reason => broken("blame", format!("an honest stream is closed as {reason:?}")),
+        if self.network.is_broken(session) || self.hostile {
+            return Ok(());
         }
+        broken("blame", format!("an honest stream is closed as {reason:?}"))
     }
 
     fn heed(&mut self, number: usize, event: Event) -> Result<(), Violation> {

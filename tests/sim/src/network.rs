@@ -295,6 +295,15 @@ impl Network {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "numbers given out by `session`")]
+    /// The streams of a machine as its engine calls them, with the machine at the other end.
+    pub fn sessions_of(&self, machine: usize) -> impl Iterator<Item = (SessionId, usize)> + '_ {
+        let ends = self.streams.iter().enumerate().flat_map(|(number, stream)| {
+            [0, 1]
+                .map(|side| (session(number, side), stream.ends[side].machine, stream.ends[1 - side].machine))
+        });
+        ends.filter(move |(_, own, _)| *own == machine).map(|(session, _, peer)| (session, peer))
+    }
+
     fn find(&self, session: SessionId) -> Option<(usize, usize)> {
         let (number, side) = ((session.0 / 2) as usize, (session.0 % 2) as usize);
         (number < self.streams.len()).then_some((number, side))

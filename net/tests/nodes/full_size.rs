@@ -1,22 +1,25 @@
-//! A hundred thousand rows from one node to another, over the loopback interface. Prints what it took.
+//! Many rows from one node to another, over the loopback interface, from the log and in bulk. Prints what it took.
 //!
-//! `cargo test --release -p rejoin-net --features faults --test full_size -- --ignored --nocapture`
-
-mod support;
+//! Full size: `REJOIN_ROWS=100000 cargo test --release -p rejoin-net --features faults --test nodes full_size -- --nocapture`
 
 use std::time::Duration;
 
+use crate::support::{Node, PROCESS, Setup, in_sync};
 use rejoin_core::crdt::LwwMapView;
 use rejoin_core::engine::WriteError;
 use rejoin_net::replica::{Committer, News, Storage};
 use rejoin_net::store::{OpenOptions, RedbStore};
-use support::{Node, Setup, in_sync};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
-const ROWS: u64 = 100_000;
+/// Rows in the test run, where an unoptimised build takes its time.
+const ROWS: u64 = 4000;
 const ROWS_PER_WRITE: u64 = 1000;
 const MOST: Duration = Duration::from_secs(300);
+
+fn rows() -> u64 {
+    std::env::var("REJOIN_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS)
+}
 
 async fn node(folder: Option<&TempDir>, log_bytes: u64, peer: Option<&Node>) -> Node {
     let mut setup = Setup::new();
@@ -37,7 +40,8 @@ async fn measure(name: &str, folder: Option<&TempDir>, log_bytes: u64) {
     let map = LwwMapView::at("m").expect("a path");
     let begun = Instant::now();
     let mut last = None;
-    for first in (0..ROWS).step_by(usize::try_from(ROWS_PER_WRITE).expect("small")) {
+    let rows = rows();
+    for first in (0..rows).step_by(usize::try_from(ROWS_PER_WRITE).expect("small")) {
         let written = ada.replica.write(|tx| -> Result<(), WriteError> {
             (first..first + ROWS_PER_WRITE)
                 .try_for_each(|row| map.put(tx, format!("{row:016}"), format!("{row:032}")))
@@ -50,12 +54,12 @@ async fn measure(name: &str, folder: Option<&TempDir>, log_bytes: u64) {
 
     let begun = Instant::now();
     let bo = node(folder, log_bytes, Some(&ada)).await;
-    let (mut news, mut rows, mut arrived) = (bo.replica.news(), 0, None);
+    let (mut news, mut shown_rows, mut arrived) = (bo.replica.news(), 0, None);
     loop {
         match timeout(MOST, news.recv()).await.expect("in time") {
             Ok(News::Changed(keys)) => {
-                rows += keys.len() as u64;
-                if rows >= ROWS {
+                shown_rows += keys.len() as u64;
+                if shown_rows >= rows {
                     arrived = arrived.or(Some(begun.elapsed()));
                 }
             }
@@ -75,7 +79,7 @@ async fn measure(name: &str, folder: Option<&TempDir>, log_bytes: u64) {
     let begun = Instant::now();
     let report = ada.replica.sync_with(bo.network.local(), MOST).await.expect("in sync");
     println!(
-        "{name}: shown {shown:.2?}, saved {saved:.2?}; synced {:.2?}, proven {proven:.2?} ({} deltas, {} bulks); \
+        "{rows} rows {name}: shown {shown:.2?}, saved {saved:.2?}; synced {:.2?}, proven {proven:.2?} ({} deltas, {} bulks); \
          one more confirmed {one:.2?}; a sync of nothing {:.2?}, {} bytes",
         arrived.unwrap_or_default(),
         stats.deltas_from_sync,
@@ -90,8 +94,8 @@ async fn measure(name: &str, folder: Option<&TempDir>, log_bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "prints figures, and takes minutes when it is not optimised"]
-async fn a_hundred_thousand_rows() {
+async fn many_rows_arrive_from_the_log_and_in_bulk() {
+    let _alone = PROCESS.write().await;
     let folder = || tempfile::tempdir().expect("a folder");
     let log = 1 << 30;
     measure("in memory, from the log", None, log).await;

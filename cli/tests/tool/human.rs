@@ -1,0 +1,106 @@
+//! What people read: one transcript of every command, kept in tests/cli/words.txt.
+//!
+//! `REJOIN_WRITE_FIXTURES=1` writes it anew.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::normal;
+use crate::support::Home;
+
+/// Words, and what comes on standard input.
+const SCRIPT: &[(&[&str], &str)] = &[
+    (&["status"], ""),
+    (&["init"], ""),
+    (&["new", "board"], ""),
+    (&["status"], ""),
+    (&["ticket", "board"], ""),
+    (&["counter", "add", "board/likes"], ""),
+    (&["status"], ""),
+    (&["counter", "add", "board/likes", "2"], ""),
+    (&["counter", "get", "board/likes"], ""),
+    (&["set", "add", "board/tags", "red"], ""),
+    (&["set", "add", "board/tags", "null"], ""),
+    (&["set", "has", "board/tags", "blue"], ""),
+    (&["set", "rm", "board/tags", "blue"], ""),
+    (&["set", "ls", "board/tags"], ""),
+    (&["map", "put", "board/tasks", "t1", "{\"title\":\"Ship\"}"], ""),
+    (&["map", "put", "board/tasks", "t2", "null"], ""),
+    (&["map", "get", "board/tasks", "t1"], ""),
+    (&["map", "ls", "board/tasks"], ""),
+    (&["map", "rm", "board/tasks", "t2"], ""),
+    (&["map", "get", "board/tasks", "t2"], ""),
+    (&["register", "put", "board/title", "Board"], ""),
+    (&["register", "get", "board/title"], ""),
+    (&["import", "board/cities", "-"], "{\"Bern\":1}"),
+    (&["batch", "board"], "{\"counter\":\"likes\",\"add\":4}"),
+    (&["ls", "board"], ""),
+    (&["export", "board/cities"], ""),
+    (&["export", "board/likes"], ""),
+    (&["spaces"], ""),
+    (&["peers"], ""),
+    (&["verify"], ""),
+    (&["new", "plan"], ""),
+    (&["status"], ""),
+    (&["new", "plan"], ""),
+    (&["ls", "nowhere"], ""),
+];
+
+fn transcript(home: &Home) -> String {
+    let mut text = String::new();
+    for (arguments, input) in SCRIPT {
+        let said = home.run_with(arguments, input.as_bytes());
+        writeln!(text, "$ rejoin {}", arguments.join(" ")).expect("memory");
+        text.push_str(&normal::words(&said.out));
+        text.push_str(&normal::words(&said.err));
+        if said.code != 0 {
+            writeln!(text, "[exit code {}]", said.code).expect("memory");
+        }
+    }
+    text
+}
+
+#[test]
+fn people_read_the_same_with_and_without_a_running_node() {
+    let (alone, served) = (Home::empty(), Home::empty());
+    let serving = served.serve(&[]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/words.txt");
+    let now = transcript(&alone);
+    if std::env::var_os("REJOIN_WRITE_FIXTURES").is_some() {
+        std::fs::write(&file, &now).expect("written");
+    }
+    let kept = std::fs::read_to_string(&file).expect("kept");
+    // The one thing that is said otherwise: what runs need not be started.
+    let served = transcript(&served).replace("yet: give", "yet: run `rejoin serve`, and give");
+    for (name, now) in [("alone", &now), ("through a running node", &served)] {
+        for (now, kept) in now.lines().zip(kept.lines()) {
+            assert_eq!(now, kept, "{name}");
+        }
+        assert_eq!(now.lines().count(), kept.lines().count(), "{name}");
+    }
+    serving.stop();
+}
+
+#[test]
+fn status_says_who_is_in_sync() {
+    let (ada, bo) = (Home::with_space("board"), Home::empty());
+    let ticket = ada.run(&["ticket", "board"]).fine();
+    assert_eq!(bo.run(&["join", ticket.trim(), "--as", "plan"]).fine(), "plan\n");
+    ada.run(&["counter", "add", "board/likes"]).fine();
+    let serving = ada.serve(&[]);
+    let pretty = bo.run(&["sync", "plan", &serving.address]).fine();
+    assert!(pretty.contains("\"round_trips\": ") && pretty.lines().count() == 8, "{pretty}");
+    let also_serving = bo.serve(&["--peer", &serving.address]);
+    let mut status = String::new();
+    crate::support::wait_for("both to be in sync", || {
+        status = bo.run(&["status"]).fine();
+        status.contains("in sync (proven ")
+    });
+    assert!(status.starts_with("plan  1 row, all of it on another device too; "), "{status}");
+    let peers = bo.run(&["peers"]).fine();
+    let cells: Vec<&str> = peers.trim_end().split('\t').collect();
+    assert_eq!((cells[0], cells[3], cells[4], cells[5]), ("plan", "true", "true", "0"), "{peers}");
+    serving.stop();
+    crate::support::wait_for("the other to be away", || bo.run(&["status"]).fine().contains("away"));
+    also_serving.stop();
+}

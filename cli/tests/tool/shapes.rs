@@ -1,0 +1,182 @@
+//! The JSON of every command, held against the fixtures in tests/cli: keys, types, and whatever is the same in each run.
+//!
+//! A fixture is `{"args": [words], "input": text or null, "prints": [values]}`. `REJOIN_WRITE_FIXTURES=1` writes them
+//! anew; what then differs is a change of an interface that scripts rely on, and belongs into CHANGELOG.md.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::normal;
+use crate::support::{Home, Process, wait_for};
+
+/// (fixture, words, standard input), in the order in which one data directory sees them.
+const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
+    ("init", &["init"], None),
+    ("status-empty", &["status"], None),
+    ("new", &["new", "board"], None),
+    ("ticket", &["ticket", "board"], None),
+    ("counter-add", &["counter", "add", "board/likes", "3"], None),
+    ("counter-get", &["counter", "get", "board/likes"], None),
+    ("set-add", &["set", "add", "board/tags", "red"], None),
+    ("set-add-json", &["set", "add", "board/tags", r#"{"n":1}"#], None),
+    ("set-has", &["set", "has", "board/tags", "red"], None),
+    ("set-ls", &["set", "ls", "board/tags"], None),
+    ("set-rm", &["set", "rm", "board/tags", r#"{"n":1}"#], None),
+    (
+        "map-put",
+        &["map", "put", "board/tasks", "t1", r#"{"title":"Ship","done":false,"cost":2.5,"by":null}"#],
+        None,
+    ),
+    ("map-put-word", &["map", "put", "board/tasks", "t2", "soon"], None),
+    ("map-get", &["map", "get", "board/tasks", "t1"], None),
+    ("map-ls", &["map", "ls", "board/tasks"], None),
+    ("map-rm", &["map", "rm", "board/tasks", "t2"], None),
+    ("register-put", &["register", "put", "board/title", "Board"], None),
+    ("register-get", &["register", "get", "board/title"], None),
+    ("import", &["import", "board/cities", "-"], Some("{\"Bern\": 134591, \"Genf\": {\"n\": 203856}}")),
+    (
+        "import-lines",
+        &["import", "board/ids", "-"],
+        Some("{\"key\":1,\"value\":\"a\"}\n\n{\"value\":\"b\",\"key\":[2]}\n"),
+    ),
+    (
+        "batch",
+        &["batch", "board"],
+        Some(
+            "{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n",
+        ),
+    ),
+    ("ls", &["ls", "board"], None),
+    ("export", &["export", "board"], None),
+    ("export-map", &["export", "board/cities"], None),
+    ("export-pairs", &["export", "board/ids"], None),
+    ("export-counter", &["export", "board/likes"], None),
+    ("spaces", &["spaces"], None),
+    ("status", &["status"], None),
+    ("peers-none", &["peers"], None),
+    ("verify", &["verify"], None),
+    ("verify-one", &["verify", "board"], None),
+];
+
+/// Fixtures of what needs a second node, checked below.
+const TOGETHER: [&str; 7] = ["join", "join-as", "sync", "watch", "serve", "status-met", "peers-met"];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli")
+}
+
+fn check(name: &str, arguments: &[&str], input: Option<&str>, printed: &[Value]) {
+    // What differs from run to run may be among the words too.
+    let arguments: Vec<String> = arguments.iter().map(|word| normal::words(word)).collect();
+    let printed: Vec<Value> = printed.iter().map(normal::json).collect();
+    let now = json!({ "args": arguments, "input": input, "prints": printed });
+    let file = folder().join(format!("{name}.json"));
+    if std::env::var_os("REJOIN_WRITE_FIXTURES").is_some() {
+        fs::write(&file, format!("{now:#}\n")).expect("written");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let kept: Value = serde_json::from_str(&kept).expect("a fixture is JSON");
+    assert_eq!(now, kept, "`{}` prints another shape than {}", arguments.join(" "), file.display());
+}
+
+fn run_script(home: &Home) {
+    for (name, arguments, input) in SCRIPT {
+        let all = [&["--json"], *arguments].concat();
+        let said = match input {
+            Some(input) => home.run_with(&all, input.as_bytes()),
+            None => home.run(&all),
+        };
+        check(name, arguments, *input, &[said.json()]);
+    }
+}
+
+#[test]
+fn commands_print_their_shapes_without_a_running_node() {
+    run_script(&Home::empty());
+}
+
+#[test]
+fn commands_print_the_same_shapes_through_a_running_node() {
+    let home = Home::empty();
+    let serving = home.serve(&[]);
+    run_script(&home);
+    assert_ne!(home.json(&["status"])["addresses"], json!([]), "it says where it listens");
+    serving.stop();
+}
+
+#[test]
+fn two_nodes_print_their_shapes() {
+    let (ada, bo) = (Home::with_space("board"), Home::empty());
+    ada.json(&["map", "put", "board/tasks", "t1", "1"]);
+    // Made while nobody listens, it names no address: else both nodes would sync by themselves beside the sync below.
+    let ticket = ada.json(&["ticket", "board"])["ticket"].as_str().expect("a ticket").to_owned();
+    let serving = ada.serve(&[]);
+    let event = json!({ "event": "listening", "addr": serving.address });
+    check("serve", &["serve"], None, &[event]);
+    check("join", &["join", &ticket], None, &[bo.json(&["join", &ticket])]);
+    let other = Home::empty();
+    check(
+        "join-as",
+        &["join", &ticket, "--as", "plan"],
+        None,
+        &[other.json(&["join", &ticket, "--as", "plan"])],
+    );
+    let synced = bo.json(&["sync", "board", &serving.address]);
+    check("sync", &["sync", "board", &serving.address], None, std::slice::from_ref(&synced));
+    assert_eq!(synced["root"], ada.json(&["spaces"])[0]["root"], "equal roots");
+
+    let also_serving = bo.serve(&["--peer", &serving.address]);
+    wait_for("both to have proven that they are in sync", || {
+        [&ada, &bo].iter().all(|home| home.json(&["status"])["spaces"][0]["peers"][0]["in_sync"] == true)
+    });
+    check("status-met", &["status"], None, &[bo.json(&["status"])]);
+    check("peers-met", &["peers"], None, &[bo.json(&["peers"])]);
+    also_serving.stop();
+    serving.stop();
+}
+
+/// A watch says nothing when it begins, so changes are made until it has seen one.
+fn watched(home: &Home) -> Value {
+    let watching = Process::start(home.command(&["--json", "watch", "board/tasks"]));
+    let mut line = None;
+    wait_for("a change to be told", || {
+        home.json(&["map", "put", "board/other", "not", "this"]);
+        home.json(&["map", "put", "board/tasks", "t1", "1"]);
+        line = watching.line_within(std::time::Duration::from_millis(200));
+        line.is_some()
+    });
+    watching.kill();
+    serde_json::from_str(&line.expect("it was told")).expect("JSON")
+}
+
+#[test]
+fn a_watch_prints_its_shape_and_leaves_the_node_to_others() {
+    let home = Home::with_space("board");
+    check("watch", &["watch", "board/tasks"], None, &[watched(&home)]);
+    let serving = home.serve(&[]);
+    check("watch", &["watch", "board/tasks"], None, &[watched(&home)]);
+    serving.stop();
+}
+
+#[test]
+fn every_command_has_a_fixture_and_every_fixture_a_command() {
+    let named: BTreeSet<String> =
+        SCRIPT.iter().map(|(name, ..)| *name).chain(TOGETHER).map(|name| format!("{name}.json")).collect();
+    let entries = fs::read_dir(folder()).expect("the fixtures");
+    let files = entries.map(|entry| entry.expect("readable").file_name().into_string().expect("a name"));
+    let files: BTreeSet<String> = files.filter(|name| name.ends_with(".json")).collect();
+    assert_eq!(files, named);
+    for command in crate::manners::commands(&[]) {
+        // Talks to people alone.
+        if command == "demo" {
+            continue;
+        }
+        let is_covered = named
+            .iter()
+            .any(|name| name.strip_prefix(command.as_str()).is_some_and(|rest| rest.starts_with(['.', '-'])));
+        assert!(is_covered, "`{command}` has no fixture");
+    }
+}
