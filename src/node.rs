@@ -30,6 +30,7 @@ const NAME: usize = 64;
 pub struct Builder {
     path: Option<PathBuf>,
     offline: bool,
+    known_peers: bool,
     network: Settings,
     log_bytes: u64,
     push: Push,
@@ -55,6 +56,13 @@ impl Builder {
     #[must_use]
     pub fn peer(mut self, address: Multiaddr) -> Self {
         self.network.peers.push(address);
+        self
+    }
+
+    /// Whether to stay connected to the peers that tickets named. Without it only others dial, or who is asked to.
+    #[must_use]
+    pub fn known_peers(mut self, keep: bool) -> Self {
+        self.known_peers = keep;
         self
     }
 
@@ -149,6 +157,7 @@ impl Node {
         Builder {
             path: None,
             offline: false,
+            known_peers: true,
             network: Settings::quiet(),
             log_bytes: defaults.log_bytes,
             push: defaults.push,
@@ -337,7 +346,7 @@ impl Node {
 
     /// Stays connected to the peers that a space knows of.
     fn keep(&self, space: &Space) -> Result<()> {
-        if let Some(network) = &self.0.network {
+        if let Some(network) = self.0.network.as_ref().filter(|_| self.0.settings.known_peers) {
             space.known_peers()?.into_iter().for_each(|address| network.keep(address));
         }
         Ok(())

@@ -89,7 +89,9 @@ async fn on_own_node(
     request: &Request,
     show: &mut Show,
 ) -> Result<ExitCode, Failure> {
-    let mut builder = Node::builder(data).mdns(false).listen([]);
+    // A sync tells what it took: nothing may move beside it.
+    let alone = matches!(request.arguments.command, Command::Sync { .. });
+    let mut builder = Node::builder(data).mdns(false).listen([]).known_peers(!alone);
     if !request.arguments.command.needs_network() {
         builder = builder.offline(true);
     }

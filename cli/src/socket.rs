@@ -176,7 +176,11 @@ async fn converse(node: &Node, stream: UnixStream) {
                 biased;
                 Some(value) = said.recv() => Line { out: vec![value], exit: None, error: None },
                 line = &mut answering => break line,
-                _ = from_asker.fill_buf(), if from_asker.buffer().is_empty() => return,
+                more = from_asker.fill_buf(), if from_asker.buffer().is_empty() => match more {
+                    // The next question, early; it waits for its turn.
+                    Ok([_, ..]) => continue,
+                    Ok([]) | Err(_) => return,
+                },
             };
             if write(&mut to_asker, &send).await.is_err() {
                 return;

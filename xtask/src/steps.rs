@@ -41,7 +41,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("wasm",            "cargo check -p rejoin-core --target wasm32-unknown-unknown"),
     ("no features",     "cargo check -p rejoin-core --no-default-features"),
     ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
-    ("test",            "cargo test --workspace --profile ci --features rejoin-core/laws,rejoin-net/faults"),
+    ("test",            "cargo test --workspace --no-fail-fast --profile ci --features rejoin-core/laws,rejoin-net/faults"),
     ("{example}",       "cargo run --profile ci --example {example}"),
     // Without --seed it draws a new base each time and prints it, and after a failure the command that repeats it.
     ("simulator",       "cargo run --profile ci -p rejoin-sim -- run --schedules {schedules}"),

@@ -164,3 +164,19 @@ fn a_node_that_goes_away_ends_a_watch() {
     let said = watching.finish();
     assert!(said.code == 1 && said.err.contains("the running node went away"), "{said:?}");
 }
+
+#[test]
+fn a_connection_may_ask_ahead() {
+    let home = Home::with_space("board");
+    let serving = home.serve(&[]);
+    let mut socket =
+        std::os::unix::net::UnixStream::connect(home.data().join("rejoin.sock")).expect("it answers");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a time");
+    // The second question is there before the first is answered.
+    let question = "{\"args\":[\"counter\",\"add\",\"board/n\"]}\n";
+    std::io::Write::write_all(&mut socket, question.repeat(20).as_bytes()).expect("it reads");
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(socket)).take(20);
+    let answers: Vec<String> = lines.map(|line| line.expect("an answer")).collect();
+    assert!(answers[19].contains("\"value\":20"), "{answers:?}");
+    serving.stop();
+}

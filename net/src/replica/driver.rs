@@ -21,7 +21,7 @@ use super::link::{Hub, Link, Room};
 use super::peers::SyncReport;
 use super::storage::Committer;
 use super::{News, Shared, State};
-use crate::swarm::{Heard, Hosted, Network};
+use crate::swarm::{Arrival, Heard, Hosted, Network};
 use crate::wire::Patience;
 
 /// Gossiped messages that wait for the engine's verdict; there are more only if the engine owes one for ever.
@@ -29,16 +29,12 @@ const UNJUDGED: usize = 1024;
 
 /// What reaches the loop from outside.
 pub(crate) enum Inbox {
-    /// A peer opened a stream and greeted this space.
-    Inbound { peer: PeerId, stream: Stream, first: Vec<u8> },
     /// A stream that the loop asked for is open, or not.
     Opened { peer: PeerId, stream: Result<Stream, String>, report: Option<Report> },
     /// A frame came; it takes its place until it was handled.
     Frame { session: SessionId, frame: Vec<u8>, place: OwnedSemaphorePermit },
     /// A stream has ended, or its peer has stopped reading.
     Closed { session: SessionId },
-    /// A message came by gossip.
-    Gossip(Heard),
     /// Sync with a connected peer on a stream of its own, and say what it took.
     Sync { peer: PeerId, report: Report },
     /// Write out what waits, and end.
@@ -83,7 +79,7 @@ impl Driver {
         network: Option<Network>,
     ) -> Self {
         let patience = network.as_ref().map_or_else(Patience::default, Network::patience);
-        let hosted = network.as_ref().map(|network| network.host(shared.space, sender.clone()));
+        let hosted = network.as_ref().map(|network| network.host(shared.space));
         Self {
             shared,
             inbox,
@@ -118,6 +114,10 @@ impl Driver {
                     Some(Inbox::Close(done)) => break Some(done),
                     Some(message) => self.take(message),
                     None => break None,
+                },
+                arrival = arrived(&mut self.hosted) => match arrival {
+                    Arrival::Stream { peer, stream, first } => self.on_inbound(peer, stream, first),
+                    Arrival::Gossip(heard) => self.on_gossip(heard),
                 },
                 outcome = committed(&mut self.committing) => self.on_committed(outcome),
                 () = self.shared.wake.notified() => {}
@@ -249,14 +249,12 @@ impl Driver {
 
     fn take(&mut self, message: Inbox) {
         match message {
-            Inbox::Inbound { peer, stream, first } => self.on_inbound(peer, stream, first),
             Inbox::Opened { peer, stream, report } => self.on_opened(peer, stream, report),
             Inbox::Frame { session, frame, place } => {
                 self.on_frame(session, frame);
                 drop(place);
             }
             Inbox::Closed { session } => self.on_closed(session),
-            Inbox::Gossip(heard) => self.on_gossip(heard),
             Inbox::Sync { peer, report } => self.sync(peer, report),
             Inbox::Close(_) => unreachable!("ends the loop"),
         }
@@ -314,6 +312,14 @@ impl Drop for Driver {
         // Closing a file takes its time: not under the lock.
         drop(engine);
         self.shared.tell(News::Closed);
+    }
+}
+
+/// What peers bring by themselves; nothing without a network.
+async fn arrived(hosted: &mut Option<Hosted>) -> Arrival {
+    match hosted {
+        Some(hosted) => hosted.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -21,10 +21,9 @@ use rejoin_core::engine::Verdict;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::replica::Inbox;
 use crate::wire::Patience;
-pub(crate) use routes::Hosted;
 use routes::Routes;
+pub(crate) use routes::{Arrival, Hosted};
 use task::{Command, Task};
 
 /// The sync protocol; its messages are in rejoin-core.
@@ -194,9 +193,9 @@ impl Network {
         self.patience
     }
 
-    /// Streams and gossip about a space go to this inbox for as long as the answer is held.
-    pub(crate) fn host(&self, space: SpaceId, inbox: mpsc::WeakSender<Inbox>) -> Hosted {
-        self.routes.host(space, inbox)
+    /// Streams and gossip about a space arrive at the answer for as long as it is held.
+    pub(crate) fn host(&self, space: SpaceId) -> Hosted {
+        self.routes.host(space)
     }
 
     /// Publishes by gossip; what cannot be published is found by sync.

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::replica::Inbox;
+use super::Heard;
 use crate::wire::{self, Patience};
 
 /// Longest greeting; a hello names a handful of replicas in some 160 bytes. Everybody may send one, so its size counts.
@@ -19,8 +19,18 @@ const GREETING_BYTES: usize = 4096;
 const UNGREETED_PER_PEER: usize = 8;
 const UNGREETED: usize = 256;
 
-/// Weak: that others may call does not keep alive a replica that nobody holds any more.
-type Route = (u64, mpsc::WeakSender<Inbox>);
+/// What waits for a replica to take it. Beyond it gossip is lost, and streams that peers open wait.
+const ARRIVALS: usize = 64;
+
+/// What reaches a replica from peers by themselves.
+pub(crate) enum Arrival {
+    /// A peer opened a stream and greeted this space.
+    Stream { peer: PeerId, stream: Stream, first: Vec<u8> },
+    /// A message came by gossip.
+    Gossip(Heard),
+}
+
+type Route = (u64, mpsc::Sender<Arrival>);
 
 #[derive(Default)]
 pub(super) struct Routes {
@@ -31,11 +41,22 @@ pub(super) struct Routes {
     pub(super) changed: Notify,
 }
 
-/// Streams and gossip about a space go to one replica until this is dropped.
+/// Streams and gossip about a space arrive here until this is dropped.
 pub(crate) struct Hosted {
+    arrivals: mpsc::Receiver<Arrival>,
     routes: Arc<Routes>,
     space: SpaceId,
     number: u64,
+}
+
+impl Hosted {
+    /// The next thing that arrives; waits for ever once another replica hosts the space.
+    pub(crate) async fn next(&mut self) -> Arrival {
+        match self.arrivals.recv().await {
+            Some(arrival) => arrival,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Hosted {
@@ -69,15 +90,16 @@ impl Drop for Place {
 }
 
 impl Routes {
-    pub(super) fn host(self: &Arc<Self>, space: SpaceId, inbox: mpsc::WeakSender<Inbox>) -> Hosted {
+    pub(super) fn host(self: &Arc<Self>, space: SpaceId) -> Hosted {
+        let (sender, arrivals) = mpsc::channel(ARRIVALS);
         let number = {
             let mut hosted = lock(&self.hosted);
             *hosted += 1;
             *hosted
         };
-        lock(&self.spaces).insert(space, (number, inbox));
+        lock(&self.spaces).insert(space, (number, sender));
         self.changed.notify_one();
-        Hosted { routes: Arc::clone(self), space, number }
+        Hosted { arrivals, routes: Arc::clone(self), space, number }
     }
 
     /// Every space that somebody hosts.
@@ -85,8 +107,8 @@ impl Routes {
         lock(&self.spaces).keys().copied().collect()
     }
 
-    pub(super) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Inbox>> {
-        lock(&self.spaces).get(space).and_then(|(_, inbox)| inbox.upgrade())
+    pub(super) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Arrival>> {
+        lock(&self.spaces).get(space).map(|(_, replica)| replica.clone())
     }
 
     /// A place for one more stream of this peer, if it may have one.
@@ -110,11 +132,11 @@ impl Routes {
         let route = {
             let spaces = lock(&self.spaces);
             let route = spaces.iter().find(|(space, _)| greets(&first, space));
-            route.and_then(|(_, (_, inbox))| inbox.upgrade())
+            route.map(|(_, (_, replica))| replica.clone())
         };
         match route {
             // A replica that ends meanwhile drops the stream. The place is held until the loop has taken it.
-            Some(inbox) => drop(inbox.send(Inbox::Inbound { peer, stream, first }).await),
+            Some(replica) => drop(replica.send(Arrival::Stream { peer, stream, first }).await),
             None => debug!(%peer, "a greeting for a space that is not here"),
         }
         drop(place);
@@ -149,15 +171,15 @@ mod tests {
     fn whoever_leaves_late_does_not_take_along_the_next() {
         let routes = Arc::new(Routes::default());
         let space = SpaceId([1; 32]);
-        let (first, _first) = mpsc::channel(1);
-        let (second, _second) = mpsc::channel(1);
-        let old = routes.host(space, first.downgrade());
-        let new = routes.host(space, second.downgrade());
+        let old = routes.host(space);
+        let first = routes.of(&space).expect("hosted");
+        let new = routes.host(space);
+        let second = routes.of(&space).expect("hosted");
+        assert!(!first.same_channel(&second));
         drop(old);
-        assert!(routes.of(&space).is_some_and(|inbox| inbox.same_channel(&second)));
-        drop(second);
-        assert!(routes.of(&space).is_none(), "being reachable keeps nothing alive");
+        assert!(routes.of(&space).is_some_and(|replica| replica.same_channel(&second)));
         drop(new);
-        assert!(routes.spaces().is_empty());
+        assert!(routes.of(&space).is_none() && routes.spaces().is_empty());
+        assert!(second.is_closed(), "what arrives for nobody is refused");
     }
 }

@@ -22,8 +22,7 @@ use super::behaviour::{self, Behaviour, BehaviourEvent, topic};
 use super::connections::Connections;
 use super::dialer::{Dialer, peer_of};
 use super::routes::Routes;
-use super::{Connected, Heard, NetworkError, PeersWatch, Settings};
-use crate::replica::Inbox;
+use super::{Arrival, Connected, Heard, NetworkError, PeersWatch, Settings};
 
 /// How much longer the larger of two peers that find each other waits before it dials: one connection is enough.
 const POLITE: Duration = Duration::from_secs(2);
@@ -292,10 +291,10 @@ impl Task {
         let gossipsub::Event::Message { propagation_source: from, message_id, message } = event else {
             return;
         };
-        let inbox = self.topics.get(&message.topic).and_then(|space| self.routes.of(space));
+        let replica = self.topics.get(&message.topic).and_then(|space| self.routes.of(space));
         let heard = Heard { message: message_id.clone(), from, data: message.data };
-        let taken =
-            !self.is_lost() && inbox.is_some_and(|inbox| inbox.try_send(Inbox::Gossip(heard)).is_ok());
+        let taken = !self.is_lost()
+            && replica.is_some_and(|replica| replica.try_send(Arrival::Gossip(heard)).is_ok());
         if !taken {
             // Nobody judges it, so nobody passes it on; whoever wants it will ask.
             let gossip = &mut self.swarm.behaviour_mut().gossip;
