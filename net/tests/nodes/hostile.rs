@@ -8,7 +8,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{Node, PATIENCE, SPACE, Setup, equal};
+use crate::support::{Node, PATIENCE, PROCESS, SPACE, Setup, equal};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::{FutureExt, StreamExt};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
@@ -33,8 +33,7 @@ const PROTOCOL: StreamProtocol = StreamProtocol::new("/rejoin/sync/1");
 const ROWS: usize = 256;
 const TEXT: usize = 16 * 1024;
 
-/// One attack at a time: they share a process, and its memory is measured.
-static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// In this process, of whichever thread.
 static PANICS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(NetworkBehaviour)]
@@ -239,7 +238,7 @@ impl Words {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_place_of_a_greeting() {
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let mut attacker = Attacker::connect(&victim).await;
     for length in (0..64).map(|round| 1 + round * 997) {
@@ -262,7 +261,7 @@ async fn garbage_in_place_of_a_greeting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_after_a_greeting() {
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let mut attacker = Attacker::connect(&victim).await;
     let noise = frame(&random(1000));
@@ -282,7 +281,7 @@ async fn garbage_after_a_greeting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_never_end_and_streams_that_never_begin() {
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let mut attacker = Attacker::connect(&victim).await;
     for bytes in [Words::about(SPACE).hello(), Vec::new()] {
@@ -304,7 +303,7 @@ async fn frames_that_never_end_and_streams_that_never_begin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_reads_nothing() {
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let mut attacker = Attacker::connect(&victim).await;
     let mut held = Vec::new();
@@ -337,7 +336,7 @@ fn varint(count: u8) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_said_again() {
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let mut attacker = Attacker::connect(&victim).await;
     // An honest conversation first: everything that the victim holds is fetched, and what was said is kept.
@@ -382,7 +381,7 @@ async fn read_frame(stream: &mut Stream) -> Vec<u8> {
 async fn clients_that_do_not_speak_libp2p() {
     use tokio::io::AsyncWriteExt;
 
-    let _one = ONE.lock().await;
+    let _alone = PROCESS.write().await;
     let mut victim = Victim::start().await;
     let port = victim.node.address().to_string().rsplit('/').next().and_then(|port| port.parse().ok());
     let port: u16 = port.expect("a port");

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::support::PROCESS;
 use rejoin_core::crdt::{LwwMapView, PnCounterView};
 use rejoin_core::engine::{Config, Push, WriteError};
 use rejoin_core::store::MemoryStore;
@@ -16,9 +17,6 @@ use tokio::time::{Instant, sleep};
 const NODES: usize = 12;
 const WRITES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One mesh at a time: two cores carry no more without losing gossip to its queues' timeouts.
-static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 struct Node {
     network: Network,
@@ -124,7 +122,8 @@ async fn close(nodes: Vec<Node>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gossip_alone_brings_every_delta() {
-    let _one = ONE.lock().await;
+    // Two cores carry no more without losing gossip to its queues' timeouts.
+    let _alone = PROCESS.write().await;
     // No stream push, and the next hello is an hour away.
     let nodes = Mesh { push: Push::Gossip, anti_entropy_ms: 3_600_000, gossip_loss: 0 }.start().await;
     // The meshes form with the heartbeats of the first seconds.
@@ -141,7 +140,8 @@ async fn gossip_alone_brings_every_delta() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn anti_entropy_alone_brings_every_delta() {
-    let _one = ONE.lock().await;
+    // Two cores carry no more without losing gossip to its queues' timeouts.
+    let _alone = PROCESS.write().await;
     let nodes = Mesh { push: Push::Off, anti_entropy_ms: 500, gossip_loss: 0 }.start().await;
     write_everywhere(&nodes).await;
     agree(&nodes).await;
@@ -155,7 +155,8 @@ async fn anti_entropy_alone_brings_every_delta() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_repairs_what_gossip_loses() {
-    let _one = ONE.lock().await;
+    // Two cores carry no more without losing gossip to its queues' timeouts.
+    let _alone = PROCESS.write().await;
     let nodes = Mesh { push: Push::Gossip, anti_entropy_ms: 1000, gossip_loss: 200 }.start().await;
     sleep(Duration::from_secs(3)).await;
     write_everywhere(&nodes).await;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use crate::support::{Node, PATIENCE, Setup, equal, in_sync, online};
+use crate::support::{Node, PATIENCE, PROCESS, Setup, equal, in_sync, online};
 use rejoin_core::crdt::PnCounterView;
 use rejoin_core::engine::WriteError;
 use rejoin_core::store::{Commit, StoreError};
@@ -68,6 +68,7 @@ async fn forward(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_without_a_word_is_noticed_and_made_again() {
+    let _shared = PROCESS.read().await;
     let ada = Setup::new().start().await;
     let road = Forwarder::to(&ada.address()).await;
     let bo = Setup::new().peer(road.address.clone()).start().await;
@@ -123,6 +124,7 @@ impl Gate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_means_that_the_disk_of_the_other_has_it() {
+    let _shared = PROCESS.read().await;
     let gate = Arc::new(Gate::default());
     let mut setup = Setup::new();
     setup.committer = gate.committer();
@@ -158,6 +160,7 @@ async fn a_receipt_means_that_the_disk_of_the_other_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_that_came_before_anybody_asked_counts() {
+    let _shared = PROCESS.read().await;
     let bo = Setup::new().start().await;
     let mut setup = Setup::new().peer(bo.address());
     // No hello repeats what a receipt has said.
@@ -178,6 +181,7 @@ async fn a_receipt_that_came_before_anybody_asked_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_dial_each_other_end_up_with_one_stream() {
+    let _shared = PROCESS.read().await;
     for _ in 0..3 {
         let (ada, bo) = (Setup::new().start().await, Setup::new().start().await);
         ada.network.keep(bo.address());
@@ -211,6 +215,7 @@ async fn two_that_dial_each_other_end_up_with_one_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn syncs_by_hand_do_not_use_up_the_connections() {
+    let _shared = PROCESS.read().await;
     let (ada, bo) = (Setup::new().start().await, Setup::new().start().await);
     bo.add(1);
     for _ in 0..10 {
@@ -258,6 +263,7 @@ fn add_to_keep(node: &Node) -> rejoin_net::replica::Written {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_change_is_not_taken_for_the_next_one() {
+    let _shared = PROCESS.read().await;
     let disk = Disk::default();
     let node = disk.node().await;
     disk.fails.store(true, Ordering::SeqCst);
@@ -278,6 +284,7 @@ async fn a_lost_change_is_not_taken_for_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_in_vain_for_a_loop_that_died() {
+    let _shared = PROCESS.read().await;
     let disk = Disk::default();
     let node = disk.node().await;
     disk.dies.store(true, Ordering::SeqCst);
@@ -291,6 +298,7 @@ async fn nobody_waits_in_vain_for_a_loop_that_died() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_that_nobody_holds_lets_go_of_its_file() {
+    let _shared = PROCESS.read().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("space.redb");
     let mut setup = Setup::new();
@@ -313,6 +321,7 @@ async fn a_space_that_nobody_holds_lets_go_of_its_file() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn one_thread_and_no_second_hello_are_enough() {
+    let _shared = PROCESS.read().await;
     let mut setup = Setup::new();
     setup.config.anti_entropy_ms = u64::MAX;
     let ada = setup.start().await;
@@ -334,6 +343,7 @@ async fn one_thread_and_no_second_hello_are_enough() {
 #[tokio::test]
 #[should_panic(expected = "may not call its space again")]
 async fn a_transaction_that_calls_its_own_space_is_told_so() {
+    let _shared = PROCESS.read().await;
     let node = Setup::new().start().await;
     let _ = node.replica.write(|_| -> Result<i64, WriteError> { Ok(node.counter()) });
 }
