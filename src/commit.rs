@@ -4,8 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use rejoin_core::Dot;
-use rejoin_net::replica::Replica;
+use rejoin_net::replica::{Replica, Written};
 
 use crate::{Error, Result};
 
@@ -17,12 +16,12 @@ use crate::{Error, Result};
 #[must_use = "await it to know that the change is on disk, or call .detach()"]
 #[derive(Debug)]
 pub struct Commit<T> {
-    outcome: Result<(T, Option<Dot>)>,
+    outcome: Result<(T, Option<Written>)>,
     replica: Replica,
 }
 
 impl<T> Commit<T> {
-    pub(crate) fn new(replica: &Replica, outcome: Result<(T, Option<Dot>)>) -> Self {
+    pub(crate) fn new(replica: &Replica, outcome: Result<(T, Option<Written>)>) -> Self {
         Self { outcome, replica: replica.clone() }
     }
 
@@ -34,9 +33,10 @@ impl<T> Commit<T> {
     /// Waits until the change is on this disk and `others` more devices have said that it is on theirs. When that takes
     /// longer than `within`, [`Error::NotConfirmed`] says how many have it; the change is kept and goes on syncing.
     pub async fn confirmed(self, others: usize, within: Duration) -> Result<T> {
-        let (value, dot) = self.outcome?;
-        let Some(dot) = dot else { return Ok(value) };
-        self.replica.saved(dot).await?;
+        let (value, written) = self.outcome?;
+        let Some(written) = written else { return Ok(value) };
+        let dot = written.dot;
+        written.saved().await?;
         match self.replica.confirmed(dot, others, within).await {
             Ok(()) => Ok(value),
             Err(got) => Err(Error::NotConfirmed { got, wanted: others, after: within }),
@@ -50,9 +50,9 @@ impl<T: Send + 'static> IntoFuture for Commit<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (value, dot) = self.outcome?;
-            if let Some(dot) = dot {
-                self.replica.saved(dot).await?;
+            let (value, written) = self.outcome?;
+            if let Some(written) = written {
+                written.saved().await?;
             }
             Ok(value)
         })

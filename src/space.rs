@@ -105,7 +105,7 @@ impl Space {
     /// Writes any number of objects as one transaction: all of it is seen, here and everywhere, or nothing. When `write`
     /// fails, nothing is written.
     pub fn batch<T>(&self, write: impl FnOnce(&mut Batch<'_, '_>) -> Result<T>) -> Commit<T> {
-        let outcome = self.0.replica.write(|tx| {
+        let outcome = self.0.replica.write_to_keep(|tx| {
             let mut batch = Batch::new(self, tx);
             let value = write(&mut batch)?;
             batch.finish()?;

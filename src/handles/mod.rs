@@ -55,7 +55,8 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
         write: impl FnOnce(&V, &mut Transaction<'_, Storage>) -> Result<(), WriteError>,
     ) -> Commit<()> {
         let replica = self.space.replica();
-        let outcome = self.view().and_then(|view| replica.write(|tx| write(view, tx).map_err(Error::from)));
+        let outcome =
+            self.view().and_then(|view| replica.write_to_keep(|tx| write(view, tx).map_err(Error::from)));
         Commit::new(replica, outcome)
     }
 
