@@ -33,6 +33,7 @@ pub struct Builder {
     known_peers: bool,
     network: Settings,
     log_bytes: u64,
+    chunk_bytes: usize,
     push: Push,
     anti_entropy: Duration,
 }
@@ -77,6 +78,13 @@ impl Builder {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = bytes;
+        self
+    }
+
+    /// Bytes that one frame of a sync carries; see [`Config::chunk_bytes`].
+    #[must_use]
+    pub fn chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = bytes;
         self
     }
 
@@ -160,6 +168,7 @@ impl Node {
             known_peers: true,
             network: Settings::quiet(),
             log_bytes: defaults.log_bytes,
+            chunk_bytes: defaults.chunk_bytes,
             push: defaults.push,
             anti_entropy: ANTI_ENTROPY,
         }
@@ -317,6 +326,7 @@ impl Node {
         let mut config = Config::new(id);
         config.lineage = lineage;
         config.log_bytes = self.0.settings.log_bytes;
+        config.chunk_bytes = self.0.settings.chunk_bytes;
         config.push = self.0.settings.push;
         config.anti_entropy_ms = u64::try_from(self.0.settings.anti_entropy.as_millis()).unwrap_or(u64::MAX);
         let options = Options {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rejoin::Multiaddr;
+use rejoin::{Builder, Multiaddr};
 
 use crate::failure::Failure;
 
@@ -287,7 +287,15 @@ pub(crate) fn default_directory() -> Result<PathBuf, Failure> {
         })
 }
 
-/// Bytes of recent changes that are kept, where they are to be others than the default: 0 makes every sync a bulk.
-pub(crate) fn log_bytes() -> Option<u64> {
-    std::env::var("REJOIN_LOG_BYTES").ok()?.parse().ok()
+/// Settings that people rarely need: bytes of recent changes that are kept (0 makes every sync a bulk), and bytes that one
+/// frame of a sync carries.
+pub(crate) fn tuned(mut builder: Builder) -> Builder {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    if let Some(bytes) = number("REJOIN_LOG_BYTES") {
+        builder = builder.log_bytes(bytes);
+    }
+    if let Some(bytes) = number("REJOIN_CHUNK_BYTES").and_then(|bytes| usize::try_from(bytes).ok()) {
+        builder = builder.chunk_bytes(bytes);
+    }
+    builder
 }

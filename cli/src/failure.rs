@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use rejoin::Error;
 use rejoin::core::engine::OpenError;
 use rejoin::core::store::StoreError;
+use rejoin::net::replica::CLOSED;
 use rejoin::net::store::{LockError, OpenError as FileError};
 
 pub(crate) const ERROR: u8 = 1;
@@ -56,6 +57,8 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let code = match error {
             Error::Lock(LockError::Locked { .. }) | Error::File(FileError::InUse { .. }) => LOCKED,
+            // A running node that is about to end did nothing, and lets go of the directory in a moment.
+            Error::Store(StoreError::Io(words)) if words == CLOSED => LOCKED,
             Error::NotConfirmed { .. } => NOT_CONFIRMED,
             Error::Damaged(_)
             | Error::File(FileError::Damaged { .. })

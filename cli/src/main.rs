@@ -70,17 +70,20 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let render = render::of(&request.arguments.command, json);
     let mut show = move |value| render.show(&value);
     for _ in 0..PATIENCE {
-        if let Some(answered) = socket::ask(&data, &request, &mut show).await? {
-            return Ok(answered);
-        }
-        match on_own_node(&data, &request, &mut show).await {
-            Err(failure) if failure.is_locked() => {
-                tokio::time::sleep(PAUSE).await;
-            }
+        match ask(&data, &request, &mut show).await {
+            Err(failure) if failure.is_locked() => tokio::time::sleep(PAUSE).await,
             outcome => return outcome,
         }
     }
-    on_own_node(&data, &request, &mut show).await
+    ask(&data, &request, &mut show).await
+}
+
+/// Asks the node that runs on a data directory, or does it here when none does.
+async fn ask(data: &std::path::Path, request: &Request, show: &mut Show) -> Result<ExitCode, Failure> {
+    match socket::ask(data, request, show).await? {
+        Some(answered) => Ok(answered),
+        None => on_own_node(data, request, show).await,
+    }
 }
 
 /// Opens the data directory, does what is asked, and lets go of it.
@@ -95,10 +98,7 @@ async fn on_own_node(
     if !request.arguments.command.needs_network() {
         builder = builder.offline(true);
     }
-    if let Some(bytes) = arguments::log_bytes() {
-        builder = builder.log_bytes(bytes);
-    }
-    let node = builder.open().await?;
+    let node = arguments::tuned(builder).open().await?;
     let unusable = node.unusable();
     let mut answer = Answer::new(show);
     let command = commands::run(&node, request, &mut answer);

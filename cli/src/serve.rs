@@ -21,11 +21,8 @@ pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
     for address in peer {
         builder = builder.peer(address.clone());
     }
-    if let Some(bytes) = arguments::log_bytes() {
-        builder = builder.log_bytes(bytes);
-    }
     let mut signals = Signals::listen()?;
-    let node = builder.open().await?;
+    let node = arguments::tuned(builder).open().await?;
     for (space, why) in node.unusable() {
         talk(&format!("the space {space} cannot be used: {why}"));
     }

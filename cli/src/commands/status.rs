@@ -21,12 +21,14 @@ pub(super) fn status(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure
 }
 
 fn space(space: &Space) -> Result<Value, Failure> {
-    let Status { space: id, root, rows, replicas, unsynced, stats, gossip_in, peers } = space.status()?;
+    let Status { space: id, root, rows, staged, replicas, unsynced, stats, gossip_in, peers } =
+        space.status()?;
     Ok(json!({
         "name": space.name(),
         "id": id.to_string(),
         "root": root.to_string(),
         "rows": rows,
+        "staged": staged,
         "replicas": replicas,
         "unsynced": unsynced,
         "gossip_in": gossip_in,

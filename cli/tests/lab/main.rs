@@ -15,6 +15,8 @@ use forwarder::Forwarder;
 use node::{Node, amount, free_port, random};
 
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Rounds of changes in which a bulk has to be caught under way often enough.
+const MOST_ROUNDS: u64 = 60;
 
 /// Writes through a node's socket until told to stop; what was acknowledged is remembered, what was not may be there.
 struct Writer {
@@ -147,67 +149,87 @@ fn a_recent_divergence_costs_one_round_trip() {
     assert_eq!(nothing["root"], ada.root("lab").as_str());
 }
 
+/// Removals on either side of rows that the other still shows, and puts that the other has never seen.
+fn diverge(nodes: [&Node; 2], round: u64, changes: u64, count: u64) {
+    for (node, side) in nodes.into_iter().zip(0..) {
+        let acts: String = (0..changes)
+            .map(|n| {
+                let key = ((round * 2 + side) * changes + n) % count;
+                format!(
+                    "{{\"map\":\"m\",\"rm\":\"{key:016}\"}}\n\
+                     {{\"map\":\"m\",\"put\":\"{side}-{round}-{n}\",\"value\":{n}}}\n"
+                )
+            })
+            .collect();
+        node.json_with(&["batch", "lab"], &acts);
+    }
+}
+
+fn staged(node: &Node) -> u64 {
+    node.json(&["status"])["spaces"][0]["staged"].as_u64().expect("a number")
+}
+
+/// Kills syncs until one ends; how many of them had fetched more than those before, which is an interrupted bulk.
+/// `length` is about how long a whole one takes.
+fn interrupt(ada: &Node, bo: &Node, address: &str, length: &mut Duration) -> u64 {
+    let before = bo.json(&["export", "lab/m"]);
+    let (mut interrupted, mut fetched) = (0, 0);
+    loop {
+        let started = Instant::now();
+        let mut sync = bo.start(&["sync", "lab", address]);
+        if node::wait(&mut sync, length.mul_f64((random() % 1000) as f64 / 1000.0)) {
+            *length = (*length).min(started.elapsed());
+            return interrupted;
+        }
+        *length = length.mul_f64(1.02);
+        // Ended this very moment is as good.
+        let _ = sync.kill();
+        let _ = sync.wait();
+        let now = bo.json(&["export", "lab/m"]);
+        if now != before {
+            // It had committed: all of it is there.
+            let theirs = ada.json(&["export", "lab/m"]);
+            let theirs = theirs.as_object().expect("a map");
+            let lacks = theirs.keys().filter(|key| now.get(key.as_str()).is_none()).count();
+            assert_eq!(lacks, 0, "part of a bulk was visible after a kill");
+            return interrupted;
+        }
+        let staged = staged(bo);
+        interrupted += u64::from(staged > fetched);
+        fetched = staged;
+    }
+}
+
 #[test]
 fn an_interrupted_bulk_shows_nothing_and_ends_equal() {
     let count = amount("REJOIN_LAB_ROWS", 5000);
     let changes = amount("REJOIN_LAB_CHANGES", 200);
-    let interruptions = amount("REJOIN_LAB_INTERRUPTIONS", 4);
+    let interruptions = amount("REJOIN_LAB_INTERRUPTIONS", 2);
     let (mut ada, mut bo) = (Node::new("ada"), Node::new("bo"));
-    ada.log_bytes(0);
-    bo.log_bytes(0);
+    for node in [&mut ada, &mut bo] {
+        // No log: every sync is a bulk. Small frames: it takes a while.
+        node.set("REJOIN_LOG_BYTES", 0);
+        node.set("REJOIN_CHUNK_BYTES", 2048);
+    }
     let ticket = ada.json(&["new", "lab"])["ticket"].as_str().expect("a ticket").to_owned();
     bo.json(&["join", &ticket]);
     ada.json_with(&["import", "lab/m", "-"], &rows(count));
     let address = ada.serve(&["--listen", "/ip4/127.0.0.1/tcp/0"]);
     bo.json(&["sync", "lab", &address]);
-    let mut interrupted = 0;
-    let mut round = 0;
-    while interrupted < interruptions || round == 0 {
-        round += 1;
-        // Removals on either side of rows that the other still shows, and puts that the other has never seen.
-        for (node, side) in [(&ada, 0), (&bo, 1)] {
-            let acts: String = (0..changes)
-                .map(|n| {
-                    let key = (round * 2 + side) * changes + n;
-                    format!(
-                        "{{\"map\":\"m\",\"rm\":\"{:016}\"}}\n{{\"map\":\"m\",\"put\":\"{side}-{round}-{n}\",\"value\":{n}}}\n",
-                        key % count
-                    )
-                })
-                .collect();
-            node.json_with(&["batch", "lab"], &acts);
-        }
-        let before = bo.json(&["export", "lab/m"]);
-        loop {
-            let mut sync = bo.start(&["sync", "lab", &address]);
-            let done = node::wait(&mut sync, Duration::from_millis(random() % 150));
-            if done {
-                break;
-            }
-            // The process may have committed just before it died; then there is nothing more to interrupt.
-            let _ = sync.kill();
-            let _ = sync.wait();
-            let now = bo.json(&["export", "lab/m"]);
-            if now != before {
-                let after = ada.json(&["export", "lab/m"]);
-                let lacks = after
-                    .as_object()
-                    .expect("a map")
-                    .keys()
-                    .filter(|key| now.get(key.as_str()).is_none())
-                    .count();
-                assert_eq!(lacks, 0, "part of a bulk was visible after a kill");
-                break;
-            }
-            interrupted += 1;
-            if interrupted >= interruptions {
-                break;
-            }
-        }
+    let (mut interrupted, mut rounds) = (0, 0);
+    let mut length = Duration::from_millis(500);
+    while interrupted < interruptions {
+        assert!(rounds < MOST_ROUNDS, "no bulk can be caught under way: {interrupted} of {interruptions}");
+        diverge([&ada, &bo], rounds, changes, count);
+        interrupted += interrupt(&ada, &bo, &address, &mut length);
+        rounds += 1;
     }
     let report = bo.json(&["sync", "lab", &address]);
     assert_eq!(report["root"], ada.root("lab").as_str());
     assert_eq!(bo.json(&["export", "lab/m"]), ada.json(&["export", "lab/m"]));
+    assert_eq!(staged(&bo), 0);
     bo.json(&["verify"]);
-    println!("{interrupted} bulks interrupted by SIGKILL in {round} rounds, equal in the end: {report}");
+    println!(
+        "{interrupted} bulks cut off half-way by SIGKILL in {rounds} rounds, equal in the end: {report}"
+    );
 }

@@ -14,7 +14,7 @@ pub(crate) struct Node {
     name: &'static str,
     folder: TempDir,
     data: PathBuf,
-    log_bytes: Option<u64>,
+    settings: Vec<(&'static str, u64)>,
     running: Option<Child>,
 }
 
@@ -42,7 +42,7 @@ impl Node {
     pub(crate) fn new(name: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join(name);
-        Self { name, folder, data, log_bytes: None, running: None }
+        Self { name, folder, data, settings: Vec::new(), running: None }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -53,14 +53,14 @@ impl Node {
         &self.data
     }
 
-    /// Bytes of recent changes that it keeps.
-    pub(crate) fn log_bytes(&mut self, bytes: u64) {
-        self.log_bytes = Some(bytes);
+    /// Sets something in the environment of its processes.
+    pub(crate) fn set(&mut self, name: &'static str, value: u64) {
+        self.settings.push((name, value));
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.data, arguments);
-        command.envs(self.log_bytes.map(|bytes| ("REJOIN_LOG_BYTES", bytes.to_string())));
+        command.envs(self.settings.iter().map(|(name, value)| (name, value.to_string())));
         command
     }
 

@@ -20,8 +20,9 @@ use super::driver::Inbox;
 use crate::wire::{self, Patience};
 
 /// Frames that wait to be written, and their bytes. The window of the engine counts what the peer has acknowledged, and a
-/// peer can acknowledge what it never read.
-const QUEUE: usize = 1024;
+/// peer can acknowledge what it never read. The window is a mebibyte, and a frame that tells of anything new is longer
+/// than 64 bytes, so a peer that is slow and no worse fills neither.
+const QUEUE: usize = 16 * 1024;
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of frames that wait for the loop; each stream holds at most one more frame that it has read.
 const UNREAD_BYTES: usize = 8 * 1024 * 1024;

@@ -30,6 +30,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::swarm::Network;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
+pub use shared::CLOSED;
 use shared::{Shared, State, closed};
 #[cfg(feature = "faults")]
 pub use storage::Script;

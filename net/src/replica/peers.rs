@@ -80,6 +80,8 @@ pub struct Status {
     pub root: Root,
     /// Live rows.
     pub rows: u64,
+    /// Rows that an unfinished bulk sync has fetched; nobody sees them before it ends.
+    pub staged: usize,
     /// Replicas that ever wrote.
     pub replicas: usize,
     /// Own changes (dots) that no other device is known to hold durably.
@@ -159,10 +161,10 @@ impl Replica {
         let own = engine.replica();
         let unsynced = own.map_or(0, |own| known.seq(&own).saturating_sub(elsewhere.seq(&own)));
         let (stats, replicas) = (*engine.stats(), known.len());
-        let rows = engine.store_mut().rows()?;
+        let (rows, staged) = (engine.store_mut().rows()?, engine.staged()?.len());
         let peers = state.peer_status(&root, settled);
         let (space, gossip_in) = (self.shared.space, state.gossip_in);
-        Ok(Status { space, root, rows, replicas, unsynced, stats, gossip_in, peers })
+        Ok(Status { space, root, rows, staged, replicas, unsynced, stats, gossip_in, peers })
     }
 }
 

@@ -15,9 +15,12 @@ use super::waiting::Waiting;
 use super::{News, Storage, peers};
 use crate::clock::Clock;
 
+/// What calls that come too late are told. Nothing was changed.
+pub const CLOSED: &str = "the node is closed";
+
 /// How others are told of what a replica is asked to do after it was closed.
 pub(super) fn closed() -> StoreError {
-    StoreError::Io("the node is closed".into())
+    StoreError::Io(CLOSED.into())
 }
 
 /// Behind the mutex.
