@@ -232,12 +232,6 @@ impl Session {
         self.compare_claims(cx)
     }
 
-    /// Whether the peer's newest claim names the vector that is durable here.
-    pub(super) fn names_vector<S: Store>(&self, cx: &Context<'_, S>) -> bool {
-        let (Some(key), Some(claim)) = (self.key, self.claim) else { return false };
-        key.vector(&cx.space.durable.heads.digest()) == claim.vector
-    }
-
     /// Whether the peer's newest claim names the state that is durable here.
     pub(super) fn is_equal<S: Store>(&self, cx: &mut Context<'_, S>) -> Result<bool, End> {
         let (Some(key), Some(claim)) = (self.key, self.claim) else { return Ok(false) };

@@ -63,10 +63,6 @@ impl Key {
         self.tag(1, replica.as_bytes())
     }
 
-    pub(crate) fn vector(self, digest: &VectorDigest) -> Tag {
-        self.tag(3, &digest.0)
-    }
-
     pub(crate) fn claim(self, digest: &VectorDigest, root: &Root) -> Claim {
         Claim { root: self.tag(2, &root.0), vector: self.vector(digest) }
     }
