@@ -64,7 +64,7 @@ impl Key {
     }
 
     pub(crate) fn claim(self, digest: &VectorDigest, root: &Root) -> Claim {
-        Claim { root: self.tag(2, &root.0), vector: self.vector(digest) }
+        Claim { root: self.tag(2, &root.0), vector: self.tag(3, &digest.0) }
     }
 }
 
