@@ -15,6 +15,7 @@ use crate::clock::{Frontier, VersionVector};
 use crate::codec;
 use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
+use crate::limits::CHUNK_RUNS;
 use crate::planted::Rule;
 use crate::row::merge::{self, Snapshot};
 use crate::row::{DotRuns, Entry, RowKey, Runs};
@@ -92,8 +93,24 @@ impl<S: Store> Space<S> {
         held.map_or(Ok(false), |held| Ok(overlay::decode_dot(&entry.dot.to_bytes(), &held)?.1 != entry.hash))
     }
 
+    /// Drops a staged entry of which the peer holds another content, and does not tell of its dot again: two peers that
+    /// each confirm what the other does not would end every bulk without a commit.
+    pub(crate) fn dispute(&mut self, dot: Dot) {
+        self.unstage(&dot);
+        if self.disputed.len() >= CHUNK_RUNS {
+            self.disputed.clear();
+        }
+        self.disputed.insert(dot);
+    }
+
+    /// The staged dots that a bulk needs not bring again, as far as is known.
+    pub(crate) fn usable_stage(&self) -> Result<impl Iterator<Item = Dot> + '_, StoreError> {
+        let usable = |dot: &Dot| !self.heads.contains(dot) && !self.disputed.contains(dot);
+        Ok(self.staged()?.into_iter().filter(usable))
+    }
+
     /// Drops a staged entry.
-    pub(crate) fn unstage(&mut self, dot: &Dot) {
+    fn unstage(&mut self, dot: &Dot) {
         self.overlay.delete(Table::Stage, dot.to_bytes().to_vec());
     }
 
@@ -265,6 +282,7 @@ impl<S: Store> Space<S> {
                 self.staged()?.into_iter().partition(|dot| self.heads.contains(dot));
             known.iter().for_each(|dot| self.unstage(dot));
             self.stage_used = !wanted.is_empty();
+            self.disputed.retain(|dot| !self.heads.contains(dot));
         }
         Ok(())
     }

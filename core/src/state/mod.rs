@@ -14,6 +14,7 @@ mod remote;
 mod verify;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use thiserror::Error;
@@ -105,6 +106,8 @@ pub(crate) struct Space<S> {
     touched: Vec<RowKey>,
     /// The stage may hold something.
     stage_used: bool,
+    /// Staged dots that a peer held another content of. They are not told as staged: each peer sends its own.
+    disputed: BTreeSet<Dot>,
     in_flight: Option<InFlight>,
 }
 
@@ -142,6 +145,7 @@ impl<S: Store> Space<S> {
             own_changed: false,
             touched: Vec::new(),
             stage_used: true,
+            disputed: BTreeSet::new(),
             in_flight: None,
         };
         space.stage_used = !space.staged()?.is_empty();

@@ -49,8 +49,7 @@ impl Session {
             self.say_hello(cx, false)?;
         }
         // Tell of no more than fits in the message; what is left out is sent again.
-        let wanted = cx.space.staged()?.into_iter().filter(|dot| !cx.space.heads.contains(dot));
-        let asked: DotRuns = wanted.take(CHUNK_RUNS / 2).collect();
+        let asked: DotRuns = cx.space.usable_stage()?.take(CHUNK_RUNS / 2).collect();
         self.rounds += 1;
         let round = self.rounds;
         cx.send(&Message::BulkAsk(BulkAsk { round, staged: asked.clone(), deep }));
@@ -231,7 +230,7 @@ impl Take {
             if same {
                 cx.space.stats.stage_reused += 1;
             } else if cx.space.planted.keeps(Rule::AInsertIfSame) {
-                cx.space.unstage(&dot);
+                cx.space.dispute(dot);
             }
         }
         let mut taken = Vec::new();
