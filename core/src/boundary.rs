@@ -244,6 +244,8 @@ pub struct Config {
     pub push: Push,
     /// Milliseconds between hellos on a live stream whose two ends have changed since they last agreed.
     pub anti_entropy_ms: u64,
+    /// Most live dots in a leaf of the tree. Part of the format, since roots depend on it: only tests choose another.
+    pub leaf_dots: usize,
     /// Which rule is left out; only tests can.
     pub planted: Planted,
 }
@@ -260,6 +262,7 @@ impl Config {
             early_bytes: 256 * 1024,
             push: Push::Auto(8),
             anti_entropy_ms: 30_000,
+            leaf_dots: crate::tree::LEAF_DOTS,
             planted: Planted::default(),
         }
     }

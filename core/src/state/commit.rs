@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 
 use crate::boundary::Event;
 use crate::clock::Frontier;
@@ -10,7 +9,8 @@ use crate::codec;
 use crate::id::{Dot, ReplicaId, Root, VectorDigest};
 use crate::row::RowKey;
 use crate::state::head::{LogBounds, Own, meta_key};
-use crate::state::{Head, Heads, Space, decode_dot};
+use crate::state::live_tree::{LiveTree, TreeChanges};
+use crate::state::{Head, Heads, Space};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::tree::{self, ReplicaNode};
 
@@ -21,14 +21,15 @@ pub(crate) struct Durable {
     pub(crate) log: LogBounds,
     /// The number of the newest commit; names this state within this run.
     pub(crate) generation: u64,
+    pub(crate) tree: LiveTree,
     /// Live roots by replica, of those not touched since they were computed.
     live: BTreeMap<ReplicaId, [u8; 32]>,
     state: Option<(VectorDigest, Root)>,
 }
 
 impl Durable {
-    pub(super) fn new(heads: Heads, frontier: Frontier, log: LogBounds) -> Self {
-        Self { heads, frontier, log, generation: 0, live: BTreeMap::new(), state: None }
+    pub(super) fn new(heads: Heads, frontier: Frontier, log: LogBounds, tree: LiveTree) -> Self {
+        Self { heads, frontier, log, generation: 0, tree, live: BTreeMap::new(), state: None }
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) struct InFlight {
     heads: Vec<(ReplicaId, Head)>,
     frontier: Frontier,
     log: LogBounds,
+    tree: TreeChanges,
     touched: Vec<RowKey>,
     own: Option<ReplicaId>,
 }
@@ -67,6 +69,13 @@ impl<S: Store> Space<S> {
             log: self.log,
         };
         self.overlay.put(Table::Meta, meta_key::OWN.to_vec(), codec::encode(&own));
+        if self.durable.tree.is_full() {
+            self.durable_state()?;
+        }
+        let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots));
+        for (key, value) in tree.rows() {
+            self.overlay.change(Table::Tree, key, value);
+        }
         let commit = self.overlay.take_commit();
         let mut touched = core::mem::take(&mut self.touched);
         touched.sort_unstable();
@@ -77,6 +86,7 @@ impl<S: Store> Space<S> {
             heads,
             frontier: self.frontier.clone(),
             log: self.log,
+            tree,
             touched,
             own: self.replica(),
         });
@@ -115,13 +125,10 @@ impl<S: Store> Space<S> {
         assert_eq!(done.id, id, "the host reports the commit in flight");
         self.durable.generation = id;
         self.durable.state = None;
-        for (table, key) in &done.keys {
-            if *table == Table::Dots
-                && let Some(dot) = Dot::from_bytes(key)
-            {
-                self.durable.live.remove(&dot.replica);
-            }
+        for replica in done.tree.replicas() {
+            self.durable.live.remove(&replica);
         }
+        self.durable.tree.persisted(done.tree);
         let own_seq = |heads: &Heads| done.own.map_or(0, |own| heads.seq(&own));
         let saved_before = own_seq(&self.durable.heads);
         for (replica, head) in done.heads {
@@ -171,7 +178,7 @@ impl<S: Store> Space<S> {
         for (replica, head) in self.durable.heads.iter() {
             let live = match self.durable.live.get(replica) {
                 Some(live) => *live,
-                None => live_root(self.overlay.store(), replica, head.seq)?,
+                None => self.durable.tree.live_root(self.overlay.store(), replica, head.seq)?,
             };
             self.durable.live.insert(*replica, live);
             nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
@@ -194,19 +201,4 @@ impl<S: Store> Space<S> {
                 .state
                 .is_none_or(|(digest, cached)| (digest, cached) == (self.durable.heads.digest(), root))
     }
-}
-
-/// The tree over one replica's live dots, read from the table of dots.
-pub(super) fn live_root<S: Store>(store: &S, replica: &ReplicaId, seq: u64) -> Result<[u8; 32], StoreError> {
-    let mut dots = Vec::new();
-    let mut failed = None;
-    store.scan(Table::Dots, &Dot::new(*replica, 0).to_bytes(), &mut |key, value| {
-        match decode_dot(key, value) {
-            Ok((dot, _, _)) if dot.replica != *replica => return ControlFlow::Break(()),
-            Ok((dot, hash, _)) => dots.push((dot.seq, hash)),
-            Err(error) => failed = Some(error),
-        }
-        if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    failed.map_or(Ok(tree::live_root(seq, &dots)), Err)
 }

@@ -10,8 +10,8 @@ use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, Vec
 use crate::identity::{Identity, signed_head};
 use crate::row::Deps;
 
-/// The version of the storage format that this code writes.
-pub(crate) const STORE_FORMAT: u32 = 1;
+/// The version of the storage format that this code writes. Version 1 had no tree; it is made when one is opened.
+pub(crate) const STORE_FORMAT: u32 = 2;
 
 /// Keys of [`crate::store::Table::Meta`].
 pub(crate) mod meta_key {

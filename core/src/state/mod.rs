@@ -7,6 +7,7 @@
 mod bulk;
 mod commit;
 mod head;
+mod live_tree;
 mod local;
 mod log;
 mod overlay;
@@ -38,6 +39,7 @@ pub(crate) use remote::{Applied, Received};
 
 use commit::InFlight;
 use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+use live_tree::LiveTree;
 use local::Pending;
 
 /// A store that cannot be opened. Nothing in it was changed.
@@ -119,11 +121,15 @@ impl<S: Store> Space<S> {
         store: S,
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
-        let fresh = check_format(config, &store)?;
+        let format = check_format(config, &store)?;
         let own = read_own(&store)?;
         let heads = read_heads(&store)?;
         let frontier = Frontier::from_dots(own.as_ref().map(|own| own.frontier.clone()).unwrap_or_default());
         let log = own.as_ref().map_or_else(LogBounds::default, |own| own.log);
+        let tree = match format {
+            Some(STORE_FORMAT) => LiveTree::open(&store, config.leaf_dots)?,
+            _ => LiveTree::over_all_dots(&store, config.leaf_dots)?,
+        };
         let mut space = Self {
             id: config.space,
             identity,
@@ -132,7 +138,7 @@ impl<S: Store> Space<S> {
             stats: Stats::default(),
             events: Vec::new(),
             overlay: Overlay::new(store),
-            durable: Durable::new(heads.clone(), frontier.clone(), log),
+            durable: Durable::new(heads.clone(), frontier.clone(), log, tree),
             heads,
             frontier,
             clock: HybridClock::new(own.as_ref().map_or(Timestamp::default(), Own::clock)),
@@ -149,7 +155,7 @@ impl<S: Store> Space<S> {
             in_flight: None,
         };
         space.stage_used = !space.staged()?.is_empty();
-        if fresh {
+        if format != Some(STORE_FORMAT) {
             space.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
             space.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), space.id.0.to_vec());
         }
@@ -249,9 +255,9 @@ impl<S: Store> Space<S> {
     }
 }
 
-/// Checks format and space; says whether the store is empty.
-fn check_format<S: Store>(config: &Config, store: &S) -> Result<bool, OpenError> {
-    let Some(format) = store.get(Table::Meta, meta_key::FORMAT)? else { return Ok(true) };
+/// Checks format and space; says which format it is, if the store is not empty.
+fn check_format<S: Store>(config: &Config, store: &S) -> Result<Option<u32>, OpenError> {
+    let Some(format) = store.get(Table::Meta, meta_key::FORMAT)? else { return Ok(None) };
     let found: u32 = codec::decode(&format).map_err(overlay::damaged)?;
     if found > STORE_FORMAT {
         return Err(OpenError::Newer { found, known: STORE_FORMAT });
@@ -262,7 +268,7 @@ fn check_format<S: Store>(config: &Config, store: &S) -> Result<bool, OpenError>
     if SpaceId(space) != config.space {
         return Err(OpenError::OtherSpace { found: SpaceId(space) });
     }
-    Ok(false)
+    Ok(Some(found))
 }
 
 fn read_own<S: Store>(store: &S) -> Result<Option<Own>, StoreError> {

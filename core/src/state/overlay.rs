@@ -55,6 +55,12 @@ impl<S: Store> Overlay<S> {
         self.next
     }
 
+    /// Keys of a table that the commit being gathered changes.
+    pub(crate) fn dirty_keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
+        let from = self.dirty.range((table, Vec::new())..);
+        from.take_while(move |((of, _), ())| *of == table).map(|((_, key), ())| key.as_slice())
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }
@@ -67,7 +73,7 @@ impl<S: Store> Overlay<S> {
         self.change(table, key, None);
     }
 
-    fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+    pub(crate) fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         let commit = self.next;
         self.dirty.insert((table, key.clone()), ());
         self.slots.insert((table, key), Slot { value, commit });

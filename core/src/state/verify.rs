@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 
 use crate::id::{ContentHash, Dot};
 use crate::row::RowKey;
-use crate::state::commit::live_root;
+use crate::state::live_tree::Range;
 use crate::state::overlay::{self, decode_dot};
 use crate::state::{Space, read_heads};
 use crate::store::{Store, Table};
@@ -64,6 +64,8 @@ impl<S: Store> Space<S> {
         }
         let mut nodes = alloc::vec::Vec::new();
         let mut lives = BTreeMap::new();
+        let (store, tree) = (self.overlay.store(), &self.durable.tree);
+        let mut kept = 0;
         for (replica, head) in stored.iter() {
             if !head.is_vouched_for(&self.id, replica, self.identity.as_ref()) {
                 return Err(format!("the head of {replica:?} at {} is not signed", head.seq));
@@ -71,10 +73,14 @@ impl<S: Store> Space<S> {
             if head.floor > head.seq {
                 return Err(format!("the floor of {replica:?} lies above its seq"));
             }
-            let live =
-                live_root(self.overlay.store(), replica, head.seq).map_err(|e| format!("tree: {e}"))?;
+            let top = Range::top(*replica, head.seq);
+            let live = tree.audit(store, top, &mut kept).map_err(|wrong| format!("tree: {wrong}"))?;
             lives.insert(*replica, live);
             nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
+        }
+        let stored = tree.node_count(store).map_err(|error| format!("tree: {error}"))?;
+        if tree.is_fresh() && stored != kept {
+            return Err(format!("the tree has {stored} nodes, {kept} belong to it"));
         }
         if self.agrees_with_cache(&lives, tree::root(nodes)) {
             Ok(())

@@ -37,12 +37,14 @@ pub enum Table {
     Stage = 5,
     /// Dot and content hash -> the entry that lost against another one with the same dot.
     Forks = 6,
+    /// Nodes of the trees over live dots, and marks of where they are out of date.
+    Tree = 7,
 }
 
 impl Table {
     /// All tables, in order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Meta, Self::Replicas, Self::Rows, Self::Dots, Self::Log, Self::Stage, Self::Forks];
+    pub const ALL: [Self; 8] =
+        [Self::Meta, Self::Replicas, Self::Rows, Self::Dots, Self::Log, Self::Stage, Self::Forks, Self::Tree];
 }
 
 /// One change of a commit: the new value, or `None` to remove the key.

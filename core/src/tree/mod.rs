@@ -19,8 +19,9 @@ use alloc::vec::Vec;
 use crate::id::{Chain, ContentHash, ReplicaId, Root, domain, hash};
 
 /// Most live dots in a leaf.
-const LEAF_DOTS: usize = 256;
-const RADIX_BITS: u32 = 4;
+pub(crate) const LEAF_DOTS: usize = 256;
+/// A node's children cover `2^RADIX_BITS` times fewer seqs.
+pub(crate) const RADIX_BITS: u32 = 4;
 
 /// One replica as the tree sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +39,42 @@ pub struct ReplicaNode {
 /// The hash over one replica's live dots, given by rising seq, none above `seq`.
 pub fn live_root(seq: u64, dots: &[(u64, ContentHash)]) -> [u8; 32] {
     debug_assert!(dots.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let mut bits = 0;
-    while bits < u64::BITS && seq >> bits != 0 {
-        bits += RADIX_BITS;
-    }
-    live_node(bits, dots)
+    live_node(top_bits(seq), dots)
+}
+
+/// The topmost live node of a replica covers `2^top_bits` seqs.
+pub(crate) const fn top_bits(seq: u64) -> u32 {
+    (u64::BITS - seq.leading_zeros()).next_multiple_of(RADIX_BITS)
 }
 
 /// The node that covers `2^bits` seqs.
 fn live_node(bits: u32, dots: &[(u64, ContentHash)]) -> [u8; 32] {
     if dots.len() <= LEAF_DOTS {
-        let mut bytes = Vec::with_capacity(1 + dots.len() * 24);
-        bytes.push(0);
-        for (seq, content) in dots {
-            bytes.extend_from_slice(&seq.to_le_bytes());
-            bytes.extend_from_slice(&content.0);
-        }
-        return hash(domain::TREE, &[&bytes]);
+        return live_leaf(dots);
     }
     let shift = bits - RADIX_BITS;
     let index = |dot: &(u64, ContentHash)| nibble(dot.0 >> shift);
+    let children = dots.chunk_by(|a, b| index(a) == index(b));
+    live_inner(children.map(|child| (index(&child[0]), live_node(shift, child))))
+}
+
+/// The hash of a leaf, of its dots by rising seq.
+pub(crate) fn live_leaf(dots: &[(u64, ContentHash)]) -> [u8; 32] {
+    let mut bytes = Vec::with_capacity(1 + dots.len() * 24);
+    bytes.push(0);
+    for (seq, content) in dots {
+        bytes.extend_from_slice(&seq.to_le_bytes());
+        bytes.extend_from_slice(&content.0);
+    }
+    hash(domain::TREE, &[&bytes])
+}
+
+/// The hash of an inner node, of its children that are not empty, by rising index.
+pub(crate) fn live_inner(children: impl Iterator<Item = (u8, [u8; 32])>) -> [u8; 32] {
     let mut bytes = alloc::vec![1];
-    for child in dots.chunk_by(|a, b| index(a) == index(b)) {
-        bytes.push(index(&child[0]));
-        bytes.extend_from_slice(&live_node(shift, child));
+    for (index, child) in children {
+        bytes.push(index);
+        bytes.extend_from_slice(&child);
     }
     hash(domain::TREE, &[&bytes])
 }

@@ -53,13 +53,13 @@ impl Handle {
         self.gate.failure().map_or(Ok(tables), Err)
     }
 
-    /// The first transaction of a store.
-    pub(super) fn create_tables(&self) -> Result<(), StoreError> {
+    /// The first transaction of a store, or of one that had fewer tables: it does not count.
+    pub(super) fn create_tables(&self, count: u64) -> Result<(), StoreError> {
         self.transact(|transaction| {
             for table in Table::ALL.map(definition).into_iter().chain([HOST]) {
                 transaction.open_table(table)?;
             }
-            transaction.open_table(STORE)?.insert(COUNT, 0_u64.to_be_bytes().as_slice())?;
+            transaction.open_table(STORE)?.insert(COUNT, count.to_be_bytes().as_slice())?;
             Ok(())
         })
     }

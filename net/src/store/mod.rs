@@ -7,11 +7,12 @@
 //!
 //! | table | key | value | whose |
 //! |---|---|---|---|
-//! | `meta` `replicas` `rows` `dots` `log` `stage` `forks` | see docs/format.md | | the engine's, one redb table each |
+//! | `meta` `replicas` `rows` `dots` `log` `stage` `forks` `tree` | see docs/format.md | | the engine's, one redb table each |
 //! | `host` | bytes | bytes | the host's: the name of the space, addresses, what was acked |
 //! | `store` | `count` | 8 bytes, big endian | how many transactions made this store |
 //!
-//! Keys and values are redb's type `&[u8]`. A file that lacks one of the tables is no store, or is damaged.
+//! Keys and values are redb's type `&[u8]`. A file that lacks one of the tables is no store, or is damaged; but `tree` came
+//! with format 2, and is added to an older store when it is opened.
 //!
 //! **A power cut** loses the commit in flight, or none. A commit that was reported is on the disk: two phases, two
 //! fsyncs, and redb never has to guess which of its two headers is the right one. The file is repaired when it is opened
@@ -51,7 +52,7 @@ use handle::{Handle, Tables};
 use writer::Shared;
 
 /// The newest format of a store that is read here; the engine writes it into `meta`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -71,6 +72,7 @@ const fn definition(table: Table) -> Definition {
         Table::Log => "log",
         Table::Stage => "stage",
         Table::Forks => "forks",
+        Table::Tree => "tree",
     })
 }
 

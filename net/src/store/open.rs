@@ -94,6 +94,8 @@ pub(super) struct Opening {
     handle: Arc<Handle>,
     /// How many transactions made it; `None` for an empty disk.
     count: Option<u64>,
+    /// Tables that its format did not have.
+    missing: bool,
 }
 
 impl Opening {
@@ -105,11 +107,13 @@ impl Opening {
         self.handle.tables()
     }
 
-    /// Lets through what opening has to write. An empty disk becomes an empty store.
+    /// Lets through what opening has to write. An empty disk becomes an empty store, an older store gets the tables that
+    /// are new.
     pub(super) fn finish(self, place: &str) -> Result<Arc<Handle>, OpenError> {
         let made = self.handle.open_gate().and_then(|()| match self.count {
+            Some(count) if self.missing => self.handle.create_tables(count),
             Some(_) => Ok(()),
-            None => self.handle.create_tables(),
+            None => self.handle.create_tables(0),
         });
         made.map_err(|error| OpenError::Unready { place: place.to_owned(), error })?;
         Ok(self.handle)
@@ -131,8 +135,11 @@ pub(super) fn look(disk: &Arc<Disk>, options: &OpenOptions, place: &str) -> Resu
     let opened = guard(|| -> Result<_, redb::Error> { Ok(builder.create_with_backend(passed)) });
     let opened = opened.map_err(|error| damaged(error, place))?;
     let handle = Handle::new(opened.map_err(|error| refusal(error, place))?, gate);
-    let count = if len == 0 { None } else { Some(recognise(&handle, place)?) };
-    Ok(Opening { handle, count })
+    let (count, missing) = match len {
+        0 => (None, false),
+        _ => recognise(&handle, place).map(|(count, missing)| (Some(count), missing))?,
+    };
+    Ok(Opening { handle, count, missing })
 }
 
 /// Looks at the first bytes. Says whether the file was closed as it should be.
@@ -158,8 +165,9 @@ fn look_at_header(disk: &Disk, place: &str) -> Result<bool, OpenError> {
     Ok(header[MAGIC.len()] & IN_USE == 0)
 }
 
-/// Checks tables and format; the number of transactions that made the store.
-fn recognise(handle: &Handle, place: &str) -> Result<u64, OpenError> {
+/// Checks tables and format; the number of transactions that made the store, and whether it lacks tables that are newer
+/// than its format.
+fn recognise(handle: &Handle, place: &str) -> Result<(u64, bool), OpenError> {
     let fail = |error| damaged(error, place);
     let (names, format, count) = handle
         .read(|database| {
@@ -174,20 +182,26 @@ fn recognise(handle: &Handle, place: &str) -> Result<u64, OpenError> {
     if !is_there(STORE.name()) {
         return Err(OpenError::NotAStore { place: place.to_owned(), why: "its tables are not ours".into() });
     }
-    if let Some(format) = format {
-        let found: u32 =
-            codec::decode(&format).map_err(|error| fail(StoreError::Damaged(error.to_string())))?;
-        if found > FORMAT {
-            return Err(OpenError::Newer { place: place.to_owned(), found, known: FORMAT });
-        }
+    let found = format.map(|format| codec::decode::<u32>(&format)).transpose();
+    let found = found.map_err(|error| fail(StoreError::Damaged(error.to_string())))?;
+    if let Some(found) = found.filter(|found| *found > FORMAT) {
+        return Err(OpenError::Newer { place: place.to_owned(), found, known: FORMAT });
     }
-    let missing = Table::ALL.map(definition).into_iter().chain([HOST]).find(|table| !is_there(table.name()));
+    let tree = definition(Table::Tree);
+    let older = found.is_none_or(|found| found < 2) && !is_there(tree.name());
+    let all = Table::ALL.map(definition).into_iter().chain([HOST]);
+    let missing =
+        all.filter(|table| !older || table.name() != tree.name()).find(|table| !is_there(table.name()));
     if let Some(missing) = missing {
         return Err(fail(StoreError::Damaged(format!("the table {} is missing", missing.name()))));
     }
-    handle.tables().map_err(fail)?;
+    if !older {
+        handle.tables().map_err(fail)?;
+    }
     let count = count.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-    count.ok_or_else(|| fail(StoreError::Damaged("its number of transactions is missing".into())))
+    let count =
+        count.ok_or_else(|| fail(StoreError::Damaged("its number of transactions is missing".into())))?;
+    Ok((count, older))
 }
 
 /// A value of a table that may not be there.
