@@ -1,9 +1,9 @@
 //! Old bytes stay readable: a data directory and two conversations, written once and kept.
 //!
-//! `tests/fixtures/store-1` is a data directory as a node left it; it must open, verify, show what it held, and sync.
-//! `tests/fixtures/wire-1.txt` holds what two engines said to each other, by log replay and by bulk; a peer that says
+//! `tests/fixtures/store-N` is a data directory as a node left it; it must open, verify, show what it held, and sync.
+//! `tests/fixtures/wire-N.txt` holds what two engines said to each other, by log replay and by bulk; a peer that says
 //! just that must be understood. A change of a format comes with fixtures of its own beside these:
-//! `REJOIN_WRITE_FIXTURES=2 cargo test --test golden` writes them, and these stay.
+//! `REJOIN_WRITE_FIXTURES=3 cargo test --test golden` writes them, and the older ones stay.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,6 +17,9 @@ use rejoin::core::identity::Ed25519;
 use rejoin::core::store::MemoryStore;
 use rejoin::core::{SpaceId, Value};
 use rejoin::{Grant, Node, Space};
+
+/// All that were ever kept; what is said today is the last.
+const VERSIONS: [&str; 2] = ["1", "2"];
 
 const LINK: SessionId = SessionId(1);
 const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
@@ -134,16 +137,30 @@ fn what_is_said_today_is_what_was_said() {
     if let Some(version) = wanted_version() {
         fs::write(fixtures().join(format!("wire-{version}.txt")), transcript()).expect("written");
     }
-    let kept = fs::read_to_string(fixtures().join("wire-1.txt")).expect("kept");
+    let version = VERSIONS[VERSIONS.len() - 1];
+    let kept = wire(version);
     for (line, (now, then)) in transcript().lines().zip(kept.lines()).enumerate() {
-        assert_eq!(now, then, "line {} of the conversation has changed: is it still version 1?", line + 1);
+        assert_eq!(
+            now,
+            then,
+            "line {} of the conversation has changed: is it still version {version}?",
+            line + 1
+        );
     }
     assert_eq!(transcript().lines().count(), kept.lines().count());
 }
 
+fn wire(version: &str) -> String {
+    fs::read_to_string(fixtures().join(format!("wire-{version}.txt"))).expect("kept")
+}
+
 #[test]
 fn a_peer_that_speaks_as_then_is_understood() {
-    let kept = fs::read_to_string(fixtures().join("wire-1.txt")).expect("kept");
+    VERSIONS.map(understands);
+}
+
+fn understands(version: &str) {
+    let kept = wire(version);
     let mut kinds = std::collections::BTreeSet::new();
     for (name, log_bytes) in CONVERSATIONS {
         let section = kept.split("# ").find(|section| section.starts_with(name)).expect("both are there");
@@ -233,8 +250,14 @@ async fn a_data_directory_of_then_opens_and_syncs() {
     if let Some(version) = wanted_version() {
         write_store(&fixtures().join(format!("store-{version}"))).await;
     }
+    for version in VERSIONS {
+        opens_and_syncs(version).await;
+    }
+}
+
+async fn opens_and_syncs(version: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&fixtures().join("store-1"), &folder.path().join("old"));
+    copy(&fixtures().join(format!("store-{version}")), &folder.path().join("old"));
     let old = listening(&folder.path().join("old")).await;
     let board = old.space("board").expect("it is there");
     assert_contents(&board);

@@ -295,6 +295,10 @@ pub struct Stats {
     pub bulk_aborted: u64,
     /// Staged entries of an earlier bulk that needed not be sent again.
     pub stage_reused: u64,
+    /// Runs of live dots that turned out to be dead when trees were compared.
+    pub compared_dead: u64,
+    /// Parts of trees that were asked about.
+    pub compared_parts: u64,
     /// Deltas of a log tail that a bulk commit took in.
     pub tail_deltas: u64,
     /// Rows that held more than one live entry after a merge.

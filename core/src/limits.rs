@@ -34,6 +34,12 @@ pub const HELLO_REPLICAS: usize = 4;
 pub const CHUNK_ENTRIES: usize = 16_384;
 /// Most runs of live dots in one bulk chunk.
 pub const CHUNK_RUNS: usize = 65_536;
+/// Most parts of trees in one question: each may cost a scan of all the dots of sixteen leaves.
+pub const COMPARE_PARTS: usize = 64;
+/// Most parts in one answer.
+pub const COMPARED_PARTS: usize = 1024;
+/// Longest bitmap of a leaf's live dots: any other form of 256 dots is shorter than this.
+pub const LEAF_BYTES: usize = 2560;
 /// Bytes of unverified or out-of-order deltas held for one session; beyond it deltas are dropped and fetched by sync.
 /// It must hold the largest log replay whose signature comes last.
 pub const SESSION_BUFFER_BYTES: usize = 16 * 1024 * 1024;

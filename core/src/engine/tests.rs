@@ -266,13 +266,13 @@ fn a_bulk_is_taken_once_however_slow_the_disk() {
     pair.connect(1);
     pair.held = Some(Vec::new());
     let mut asked = 0;
-    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::BulkAsk(_))));
+    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::Accept(_))));
     assert_eq!(asked, 1);
     for commit in pair.held.take().unwrap() {
         pair.persist(1, &commit);
         pair.save();
     }
-    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::BulkAsk(_))));
+    pair.carry(1, |_, message| asked += u32::from(matches!(message, Message::Accept(_))));
     assert_eq!(asked, 1);
     pair.check_same();
 }

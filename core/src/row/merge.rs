@@ -37,8 +37,12 @@ pub trait Holder {
 pub struct Snapshot {
     /// What that side has seen.
     pub vv: VersionVector,
-    /// What is live there, under `vv`.
+    /// What is live there, under `vv` and above `compared`.
     pub live: DotRuns,
+    /// How far the two sides were compared instead.
+    pub compared: VersionVector,
+    /// What is live here, not above `compared`, and dead there.
+    pub dead: DotRuns,
     /// What was already known here when the session began; only the rule left out by a test looks at it.
     #[cfg(feature = "planted")]
     pub known_at_start: VersionVector,
@@ -84,9 +88,10 @@ pub fn join<H: Holder>(
     if !planted.keeps(Rule::BRemoveDead) {
         return Ok(());
     }
+    remove_all(holder, &theirs.dead)?;
     for (replica, seq) in theirs.vv.iter() {
         let live = theirs.live.runs(&replica);
-        for held in holder.live_within(&replica, 1, seq)? {
+        for held in holder.live_within(&replica, theirs.compared.seq(&replica) + 1, seq)? {
             let dot = Dot::new(replica, held);
             // The other side has seen this dot and does not hold it: it was killed there.
             let dead = !live.is_some_and(|live| live.contains(held));

@@ -55,8 +55,11 @@ pub(crate) struct Incoming {
     pub(crate) heads: Vec<BulkHead>,
     /// The peer's frontier at V.
     pub(crate) frontier: Frontier,
-    /// What is live there under V.
+    /// What is live there under V and above `compared`.
     pub(crate) live: DotRuns,
+    /// How far the two states were compared instead, and what of that is live here and dead there.
+    pub(crate) compared: VersionVector,
+    pub(crate) dead: DotRuns,
     /// Live entries that are known here and say something else: one dot has two contents.
     pub(crate) contested: Vec<(RowKey, Entry)>,
     /// What the peer applied after V.
@@ -135,6 +138,8 @@ impl<S: Store> Space<S> {
         let theirs = Snapshot {
             vv: vv.clone(),
             live: core::mem::take(&mut incoming.live),
+            compared: core::mem::take(&mut incoming.compared),
+            dead: core::mem::take(&mut incoming.dead),
             #[cfg(feature = "planted")]
             known_at_start: incoming.known_at_start,
         };
@@ -142,6 +147,7 @@ impl<S: Store> Space<S> {
         for (_, entry) in &staged {
             self.clock.observe(entry.timestamp(), now.wall_ms);
         }
+        self.stats.compared_dead += theirs.dead.run_count() as u64;
         // (a) and (b): entries in, dead ones out.
         self.with_rows(|held| merge::join(held, &theirs, staged, planted))?;
         self.settle_contested(&theirs, incoming.contested)?;

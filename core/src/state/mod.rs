@@ -32,9 +32,10 @@ use crate::store::{Store, StoreError, Table};
 pub(crate) use bulk::{BulkHead, Incoming};
 pub(crate) use commit::Durable;
 pub(crate) use head::{Head, Heads};
+pub(crate) use live_tree::{Live, LiveNode, Range, scan_live};
 pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};
 pub(crate) use log::LogRecord;
-pub(crate) use overlay::{Overlay, decode_dot, decode_row as overlay_row};
+pub(crate) use overlay::{Overlay, decode_dot, decode_dot_hash, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
 
 use commit::InFlight;

@@ -210,6 +210,12 @@ pub(crate) fn dot_value(entry: &Entry, key: &RowKey) -> Vec<u8> {
     value
 }
 
+/// Reads the content hash out of a value of the table of dots, and nothing else: trees need no more.
+pub(crate) fn decode_dot_hash(key: &[u8], value: &[u8]) -> Result<(Dot, ContentHash), StoreError> {
+    let hash = value.first_chunk::<16>().map(|hash| ContentHash(*hash));
+    Dot::from_bytes(key).zip(hash).ok_or_else(|| damaged(CodecError::Malformed))
+}
+
 /// Reads a value of the table of dots.
 pub(crate) fn decode_dot(key: &[u8], value: &[u8]) -> Result<(Dot, ContentHash, RowKey), StoreError> {
     let parts = || {

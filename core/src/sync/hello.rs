@@ -34,7 +34,7 @@ impl Session {
             (HelloVector::Wide(mine), mine.map(|_| 0))
         };
         let hello = Hello {
-            version: PROTOCOL,
+            version: self.version,
             key,
             space: key.space(&cx.space.id),
             claim: key.claim(&digest, &root),
@@ -54,8 +54,8 @@ impl Session {
 
     pub(super) fn on_hello<S: Store>(&mut self, cx: &mut Context<'_, S>, hello: &Hello) -> Result<(), End> {
         let key = *self.key.get_or_insert(hello.key);
-        let same =
-            hello.version == PROTOCOL && hello.control == [0; 8] && hello.space == key.space(&cx.space.id);
+        let spoken = (1..=PROTOCOL).contains(&hello.version);
+        let same = spoken && hello.control == [0; 8] && hello.space == key.space(&cx.space.id);
         if !same {
             return Err(End::Peer(Reason::Incompatible));
         }
@@ -65,6 +65,7 @@ impl Session {
             return Err(MISBEHAVED);
         }
         self.greeted = true;
+        self.version = self.version.min(hello.version);
         if hello.dropped {
             self.on_dropped();
         }

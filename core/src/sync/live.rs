@@ -7,7 +7,7 @@ use crate::id::ReplicaId;
 use crate::state::LogRecord;
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::{Packer, short};
-use crate::sync::message::{Deltas, Intro, Message, Previous};
+use crate::sync::message::{Deltas, Intro, Previous};
 use crate::sync::session::{Context, End, Session};
 
 impl Session {
@@ -29,19 +29,15 @@ impl Session {
             let cursor = cx.space.log_start(&self.peer)?;
             self.follow_log(cx, cursor);
         } else {
-            self.offer_bulk(cx);
+            self.offer_bulk(cx)?;
         }
         Ok(())
-    }
-
-    fn offer_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) {
-        self.offered = true;
-        cx.send(&Message::BulkOffer);
     }
 
     /// Does what has become possible: acknowledges, sends on, says hello again, proves.
     pub(crate) fn advance<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         self.retry(cx)?;
+        self.take_offer(cx)?;
         self.acknowledge(cx);
         if !self.greeted {
             return Ok(());
@@ -71,8 +67,7 @@ impl Session {
         while self.cursor < until && self.may_send(cx.config.window_bytes) {
             // The log may have been cut behind a slow peer, or a bulk commit may have jumped over what it never held.
             if !cx.space.log_covers(&self.peer) {
-                self.offer_bulk(cx);
-                return Ok(());
+                return self.offer_bulk(cx);
             }
             let (deltas, ends) = self.next_frame(cx, until)?;
             if let Some(deltas) = deltas {

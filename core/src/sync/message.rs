@@ -20,6 +20,12 @@
 //! | 11 | BulkEnd | that was all: commit | yes |
 //! | 12 | BulkAbort | whoever asked has given up | |
 //! | 13 | BulkVoid | whoever served cannot finish; ask again | |
+//! | 14 | Offer | the same as BulkOffer, with the vector, and for each replica the hash of what is live where the peer has been | |
+//! | 15 | Accept | instead of BulkAsk: send what is live above that; the rest is compared | |
+//! | 16 | Compare | hashes of parts of a tree, or none: everything was compared | |
+//! | 17 | Compared | what differs there: hashes of smaller parts, or the live dots | |
+//!
+//! Version 2 of the protocol is version 1 and the messages from 14 on. Both sides speak the lower one of theirs.
 //!
 //! Messages of a bulk carry its round, counted by whoever asks: what is still on its way of one that was given up is
 //! not taken for the next.
@@ -29,19 +35,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::BoundedVec;
+use crate::codec::{BoundedBytes, BoundedVec};
 use crate::id::{
     Chain, ContentHash, DeviceKey, Dot, Nonce, ReplicaId, Root, Signature, SpaceId, VectorDigest,
 };
 use crate::id::{cut, domain, hash};
 use crate::limits::{
-    CHUNK_ENTRIES, CHUNK_RUNS, DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS, HELLO_REPLICAS,
+    CHUNK_ENTRIES, CHUNK_RUNS, COMPARE_PARTS, COMPARED_PARTS, DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS,
+    HELLO_REPLICAS, LEAF_BYTES,
 };
 use crate::row::{DotRuns, Payload, Put, RowKey, Runs};
 use crate::state::{BulkHead, Head};
+use crate::tree::LEAF_DOTS;
 
 /// The version of the protocol, said in each hello.
-pub(crate) const PROTOCOL: u8 = 1;
+pub(crate) const PROTOCOL: u8 = 2;
 
 /// Eight bytes of a keyed hash.
 pub(crate) type Tag = [u8; 8];
@@ -61,6 +69,10 @@ impl Key {
 
     pub(crate) fn replica(self, replica: &ReplicaId) -> Tag {
         self.tag(1, replica.as_bytes())
+    }
+
+    pub(crate) fn node(self, hash: &[u8; 32]) -> Tag {
+        self.tag(4, hash)
     }
 
     pub(crate) fn claim(self, digest: &VectorDigest, root: &Root) -> Claim {
@@ -91,6 +103,10 @@ pub(crate) enum Message {
     BulkEnd(u32),
     BulkAbort(u32),
     BulkVoid(u32),
+    Offer(Offer),
+    Accept(Accept),
+    Compare(Compare),
+    Compared(Compared),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,6 +294,85 @@ pub(crate) struct BulkHeads {
     /// The others, with what vouches for them.
     pub(crate) heads: BoundedVec<BulkHead, FRAME_REPLICAS>,
     pub(crate) frontier: BoundedVec<Dot, FRAME_REPLICAS>,
+}
+
+/// A bulk on offer. The vector is fixed here, before anything under it is compared or read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offer {
+    /// Counts the offers of this side on this stream.
+    pub(crate) number: u32,
+    pub(crate) replicas: BoundedVec<Offered, FRAME_REPLICAS>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offered {
+    pub(crate) replica: Tag,
+    pub(crate) seq: u64,
+    /// How much of it the receiver has seen, as far as is known; what lies above will be told.
+    pub(crate) seen: u64,
+    /// The live root of the dots up to there.
+    pub(crate) live: Tag,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accept {
+    /// Which offer.
+    pub(crate) number: u32,
+    /// Counts the bulks asked for on this stream.
+    pub(crate) round: u32,
+    /// What is staged here.
+    pub(crate) staged: DotRuns,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Compare {
+    pub(crate) round: u32,
+    /// None: everything was compared.
+    pub(crate) parts: BoundedVec<Part, COMPARE_PARTS>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Compared {
+    pub(crate) round: u32,
+    pub(crate) children: BoundedVec<Part, COMPARED_PARTS>,
+    pub(crate) leaves: BoundedVec<Leaf, COMPARED_PARTS>,
+    /// That was all that was asked for.
+    pub(crate) last: bool,
+}
+
+/// Names a node of a replica's live tree: the seqs whose bits above `bits` are `index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Which replica, by its place in the offer.
+    pub(crate) at: u32,
+    pub(crate) bits: u8,
+    pub(crate) index: u64,
+}
+
+/// A node with the hashes of its children.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) place: Place,
+    /// Which children are not empty, the first in the lowest bit. None: it is a leaf.
+    pub(crate) mask: u16,
+    /// Their hashes.
+    pub(crate) tags: BoundedVec<Tag, 16>,
+}
+
+/// A node with the dots that are live below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leaf {
+    pub(crate) place: Place,
+    pub(crate) live: LiveSet,
+}
+
+/// Live seqs, less the first one of their range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LiveSet {
+    Runs(BoundedVec<(u64, u64), LEAF_DOTS>),
+    /// What lies between each and the one before.
+    Gaps(BoundedVec<u64, LEAF_DOTS>),
+    Bitmap(BoundedBytes<LEAF_BYTES>),
 }
 
 /// What travels by gossip.

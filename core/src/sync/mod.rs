@@ -12,9 +12,11 @@
 //!
 //! Nothing here knows a data type; nothing here reads memory that is not durable, except to apply what arrives.
 
+mod compare;
 mod deltas;
 mod hello;
 mod live;
+mod live_set;
 pub(crate) mod message;
 mod replay;
 mod serve;

@@ -1,7 +1,8 @@
 //! Serving a bulk: everything live, in dot order, in chunks that are read as the peer takes them.
 //!
-//! No snapshot is held meanwhile: the vector V is fixed first (rule H2), the live dots under it are read over time, and
-//! the log tail since V explains whatever died on the way. If the log no longer reaches back to V when the end comes, the
+//! What the peer has seen is not told but compared: see [`super::compare`]. No snapshot is held meanwhile: the vector V is
+//! fixed first (rule H2), with the offer, the live dots under it are read over time, and the log tail since V explains
+//! whatever died on the way. If the log no longer reaches back to V when the end comes, the
 //! bulk is void and the peer keeps its stage.
 
 use alloc::collections::BTreeSet;
@@ -14,12 +15,13 @@ use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::limits::{CHUNK_ENTRIES, FRAME_BYTES, FRAME_REPLICAS};
 use crate::planted::Rule;
 use crate::row::{DotRuns, RowKey, Runs};
-use crate::state::{BulkHead, decode_dot};
+use crate::state::{BulkHead, Range, decode_dot};
 use crate::store::{Store, StoreError, Table};
 use crate::sync::deltas::{Packer, short};
 use crate::sync::live::pack;
-use crate::sync::message::{BulkAsk, BulkChunk, BulkEntry, BulkHeads, Message};
-use crate::sync::session::{Context, End, Session};
+use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkEntry, BulkHeads, Message, Offer, Offered};
+use crate::sync::session::{Context, End, MISBEHAVED, Session};
+use crate::tree;
 
 /// A bulk being served.
 pub(super) struct Serving {
@@ -29,10 +31,14 @@ pub(super) struct Serving {
     frontier: Frontier,
     /// Where the log stood at V.
     log_next: u64,
-    /// What the peer had when it asked; entries under it are not sent.
+    /// What the peer had at the offer; entries under it are not sent.
     peer: VersionVector,
     staged: DotRuns,
     deep: bool,
+    /// Which offer this is; a peer that asked without one has nothing compared.
+    number: Option<u32>,
+    /// The peer has compared all that it has seen.
+    pub(super) compared: bool,
     /// Replicas with two histories: contents may differ under one dot, so they are sent whatever the peer has seen.
     contested: BTreeSet<ReplicaId>,
     /// Index into `heads`, and the seq up to which that replica was told.
@@ -41,21 +47,63 @@ pub(super) struct Serving {
 }
 
 impl Session {
-    pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
+    /// Fixes V.
+    fn fix_vector<S: Store>(&self, cx: &Context<'_, S>) -> Serving {
         let heads = &cx.space.durable.heads;
         let forked = heads.iter().filter(|(_, head)| head.forked).map(|(replica, _)| *replica);
-        self.serving = Some(Serving {
-            round: ask.round,
+        Serving {
+            round: 0,
             contested: forked.chain(self.contested.iter().copied()).collect(),
             heads: heads.iter().map(|(replica, head)| BulkHead::of(*replica, head)).collect(),
             frontier: cx.space.durable.frontier.clone(),
             log_next: cx.space.durable.log.next,
             peer: self.peer.clone(),
-            staged: ask.staged,
-            deep: ask.deep,
+            staged: DotRuns::default(),
+            deep: false,
+            number: None,
+            compared: true,
             at: 0,
             told: 0,
-        });
+        }
+    }
+
+    /// Offers a bulk: to a peer that can compare with all that it needs for that.
+    pub(super) fn offer_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        self.offered = true;
+        self.offering = None;
+        if self.version < 2 || cx.space.durable.heads.len() > FRAME_REPLICAS {
+            cx.send(&Message::BulkOffer);
+            return Ok(());
+        }
+        let key = self.key.ok_or(MISBEHAVED)?;
+        cx.space.durable_state()?;
+        self.offers += 1;
+        let serving = Serving { number: Some(self.offers), compared: false, ..self.fix_vector(cx) };
+        let mut replicas = Vec::with_capacity(serving.heads.len());
+        for (head, at) in serving.heads.iter().zip(0..) {
+            let seen = serving.compared_at(at).map_or(0, |(_, seen)| seen);
+            let top = Range::top(head.replica, seen);
+            let live = cx.space.durable.tree.bounded(cx.space.overlay.store(), top, seen)?;
+            let live = key.node(&live.map_or_else(|| tree::live_leaf(&[]), |node| node.hash));
+            replicas.push(Offered { replica: key.replica(&head.replica), seq: head.seq, seen, live });
+        }
+        let replicas = BoundedVec::new(replicas).expect("counted");
+        cx.send(&Message::Offer(Offer { number: self.offers, replicas }));
+        self.offering = Some(serving);
+        Ok(())
+    }
+
+    /// The peer takes what was offered. Another offer may be on its way to it: then it will take that.
+    pub(super) fn on_accept(&mut self, accept: Accept) {
+        let Accept { number, round, staged } = accept;
+        let Some(offer) = self.offering.take_if(|offer| offer.number == Some(number)) else { return };
+        self.serving = Some(Serving { round, staged, ..offer });
+        self.offered = false;
+    }
+
+    pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
+        let BulkAsk { round, staged, deep } = ask;
+        self.serving = Some(Serving { round, staged, deep, ..self.fix_vector(cx) });
         self.offered = false;
         Ok(())
     }
@@ -66,8 +114,10 @@ impl Session {
             let Some(serving) = &mut self.serving else { return Ok(()) };
             if let Some(chunk) = serving.next_chunk(cx)? {
                 self.send_data(cx, &Message::BulkChunk(chunk));
-            } else {
+            } else if serving.compared {
                 return self.finish_serving(cx);
+            } else {
+                return Ok(());
             }
         }
         Ok(())
@@ -119,10 +169,24 @@ impl Session {
 }
 
 impl Serving {
+    /// Up to where a replica of the offer is compared and not told.
+    pub(super) fn compared_at(&self, at: u32) -> Option<(ReplicaId, u64)> {
+        let head = self.heads.get(at as usize)?;
+        let all = self.number.is_none() || self.deep || self.contested.contains(&head.replica);
+        Some((head.replica, if all { 0 } else { self.peer.seq(&head.replica).min(head.seq) }))
+    }
+
     /// The next stretch of the dot index; `None` when all of V is told.
     fn next_chunk<S: Store>(&mut self, cx: &Context<'_, S>) -> Result<Option<BulkChunk>, StoreError> {
-        let Some(head) = self.heads.get(self.at) else { return Ok(None) };
-        let (replica, seq) = (head.replica, head.seq);
+        let (replica, seq) = loop {
+            let Some(head) = self.heads.get(self.at) else { return Ok(None) };
+            let compared = u32::try_from(self.at).ok().and_then(|at| self.compared_at(at));
+            self.told = self.told.max(compared.map_or(0, |(_, seen)| seen));
+            if self.told < head.seq {
+                break (head.replica, head.seq);
+            }
+            (self.at, self.told) = (self.at + 1, 0);
+        };
         let all = self.deep || self.contested.contains(&replica);
         let mut chunk = Draft { upto: seq, ..Draft::default() };
         let from = Dot::new(replica, self.told + 1);
@@ -189,7 +253,9 @@ impl Serving {
         let knows = |head: &&BulkHead| {
             self.peer.seq(&head.replica) >= head.seq && !self.contested.contains(&head.replica) && !self.deep
         };
-        let known = self.heads.iter().filter(knows).map(|head| Dot::new(head.replica, head.seq)).collect();
+        // Who was sent an offer knows these from there.
+        let named = self.heads.iter().filter(|head| self.number.is_none() && knows(head));
+        let known = named.map(|head| Dot::new(head.replica, head.seq)).collect();
         let heads = self.heads.iter().filter(|head| !knows(head)).cloned().collect();
         Some(BulkHeads {
             round: self.round,

@@ -10,7 +10,7 @@ use crate::limits::FRAME_BYTES;
 use crate::state::{Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::Tails;
-use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Tag};
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, PROTOCOL, Tag};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
@@ -68,6 +68,8 @@ pub(super) const MISBEHAVED: End = End::Peer(Reason::Misbehaved);
 /// See the module page.
 pub(crate) struct Session {
     pub(super) role: Role,
+    /// The version of the protocol that both sides speak.
+    pub(super) version: u8,
     /// Keys every claim on this stream; known once the initiator's hello is.
     pub(super) key: Option<Key>,
     /// Whether the peer has said hello.
@@ -103,7 +105,12 @@ pub(crate) struct Session {
     pub(super) cursor: u64,
     pub(super) until: u64,
     pub(super) offered: bool,
+    /// What was offered and not accepted yet, and how often that was done.
+    pub(super) offering: Option<Serving>,
+    pub(super) offers: u32,
     pub(super) serving: Option<Serving>,
+    /// What the peer offers, until all that it says is known here is durable.
+    pub(super) offer: Option<Offer>,
     /// Bulks asked for on this stream.
     pub(super) rounds: u32,
     tally: Tally,
@@ -132,6 +139,7 @@ impl Session {
     pub(crate) fn new(role: Role) -> Self {
         Self {
             role,
+            version: PROTOCOL,
             key: None,
             greeted: false,
             peer: VersionVector::new(),
@@ -151,7 +159,10 @@ impl Session {
             cursor: 0,
             until: 0,
             offered: false,
+            offering: None,
+            offers: 0,
             serving: None,
+            offer: None,
             rounds: 0,
             tally: Tally::default(),
             held: VersionVector::new(),
@@ -207,6 +218,15 @@ impl Session {
                 self.serving = self.serving.take().filter(|serving| serving.round != round)
             }
             Message::BulkVoid(round) => self.on_bulk_void(cx, round),
+            Message::Offer(_) | Message::Accept(_) | Message::Compare(_) | Message::Compared(_)
+                if self.version < 2 =>
+            {
+                return Err(MISBEHAVED);
+            }
+            Message::Offer(offer) => self.on_offer(cx, offer),
+            Message::Accept(accept) => self.on_accept(accept),
+            Message::Compare(compare) => self.on_compare(cx, &compare)?,
+            Message::Compared(compared) => self.on_compared(cx, &compared)?,
         }
         if self.queue.is_empty() {
             self.settled = self.received;
@@ -255,7 +275,7 @@ impl Session {
     pub(super) fn on_dropped(&mut self) {
         (self.peer, self.peer_known) = Default::default();
         self.unconfirmed.clear();
-        self.serving = None;
+        (self.serving, self.offering) = (None, None);
     }
 
     /// Whether there is room for more; notes that there was more when there is none.

@@ -11,8 +11,9 @@ use crate::planted::Rule;
 use crate::row::{DotRuns, Entry, RowKey};
 use crate::state::{BulkHead, Heads, Incoming, Received};
 use crate::store::Store;
+use crate::sync::compare::{Begin, Comparison};
 use crate::sync::deltas::{Linker, Tail, Tails};
-use crate::sync::message::{BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message};
+use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message, Offer};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Milliseconds without a frame after which a bulk is given up, so that another peer can serve it.
@@ -29,6 +30,12 @@ pub(crate) struct Take {
     told: BTreeMap<ReplicaId, u64>,
     live: DotRuns,
     contested: Vec<(RowKey, Entry)>,
+    /// What is compared instead of told: the offer's replicas, until all of it is.
+    pub(super) comparison: Option<Comparison>,
+    /// Replicas of the offer: how much there is of each, and up to where it is compared.
+    compared: BTreeMap<ReplicaId, (u64, u64)>,
+    /// What that found: live here, dead at the peer.
+    pub(super) dead: DotRuns,
     heads: Option<(Vec<BulkHead>, VersionVector, Frontier)>,
     tail: VecDeque<Received>,
     tail_bytes: usize,
@@ -38,6 +45,48 @@ pub(crate) struct Take {
 }
 
 impl Session {
+    pub(super) fn on_offer<S: Store>(&mut self, cx: &mut Context<'_, S>, offer: Offer) {
+        // The peer has let go of the one before.
+        if cx.take.as_ref().is_some_and(|take| take.session == cx.id) {
+            *cx.take = None;
+            cx.space.stats.bulk_aborted += 1;
+        }
+        self.offer = Some(offer);
+    }
+
+    /// Accepts what the peer offers once all is durable that the peer thinks is known here.
+    pub(super) fn take_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let Some((key, offer)) = self.key.zip(self.offer.take()) else { return Ok(()) };
+        // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
+        if cx.take.is_some() {
+            return Ok(());
+        }
+        let mut comparison = match Comparison::begin(cx, key, &offer)? {
+            Begin::Now(comparison) => comparison,
+            Begin::Later => {
+                self.offer = Some(offer);
+                return Ok(());
+            }
+            Begin::Unknown => {
+                self.say_dropped(cx.now);
+                return Ok(());
+            }
+        };
+        if self.dropped {
+            // What was dropped is told first: told later, it would end the bulk that is accepted now.
+            return self.say_hello(cx, false);
+        }
+        let (round, staged) = self.begin_take(cx)?;
+        cx.send(&Message::Accept(Accept { number: offer.number, round, staged }));
+        let compared = comparison.offered.values().map(|of| (of.replica, (of.seq, of.seen))).collect();
+        let done = self.compare_on(cx, round, &mut comparison)?;
+        let Some(take) = Self::taking(cx, round) else { return Ok(()) };
+        take.compared = compared;
+        take.told = take.compared.iter().map(|(replica, (_, seen))| (*replica, *seen)).collect();
+        take.comparison = (!done).then_some(comparison);
+        Ok(())
+    }
+
     pub(super) fn on_bulk_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
         if cx.take.is_none() { self.ask_bulk(cx, false) } else { Ok(()) }
@@ -48,20 +97,29 @@ impl Session {
         if self.dropped {
             self.say_hello(cx, false)?;
         }
+        let (round, staged) = self.begin_take(cx)?;
+        cx.send(&Message::BulkAsk(BulkAsk { round, staged, deep }));
+        Ok(())
+    }
+
+    /// From here on this session's bulk is the one that is taken in. Says its round, and what it needs not bring.
+    fn begin_take<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(u32, DotRuns), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
         let asked: DotRuns = cx.space.usable_stage()?.take(CHUNK_RUNS / 2).collect();
         self.rounds += 1;
         let round = self.rounds;
-        cx.send(&Message::BulkAsk(BulkAsk { round, staged: asked.clone(), deep }));
         cx.space.stats.bulk_started += 1;
         *cx.take = Some(Take {
             session: cx.id,
             round,
             deadline: cx.now.mono_ms + PATIENCE_MS,
-            asked,
+            asked: asked.clone(),
             told: BTreeMap::new(),
             live: DotRuns::default(),
             contested: Vec::new(),
+            comparison: None,
+            compared: BTreeMap::new(),
+            dead: DotRuns::default(),
             heads: None,
             tail: VecDeque::new(),
             tail_bytes: 0,
@@ -69,11 +127,11 @@ impl Session {
             #[cfg(feature = "planted")]
             known_at_start: cx.space.heads.vector(),
         });
-        Ok(())
+        Ok((round, asked))
     }
 
     /// The bulk that this session takes in. Frames of one that was given up are let pass.
-    fn taking<'a, S: Store>(cx: &'a mut Context<'_, S>, round: u32) -> Option<&'a mut Take> {
+    pub(super) fn taking<'a, S: Store>(cx: &'a mut Context<'_, S>, round: u32) -> Option<&'a mut Take> {
         let id = cx.id;
         let deadline = cx.now.mono_ms + PATIENCE_MS;
         let take = cx.take.as_mut().filter(|take| take.session == id && take.round == round)?;
@@ -103,15 +161,18 @@ impl Session {
         if Self::taking(cx, round).is_none() {
             return Ok(());
         }
+        let offered = Self::taking(cx, round).map(|take| take.compared.clone()).unwrap_or_default();
         let heads = message.heads.into_vec();
         let identity = cx.space.identity.as_ref();
         let vouched = |head: &BulkHead| head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
         let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
-        for dot in message.known.iter() {
-            vv.observe(dot.replica, dot.seq);
-        }
+        let named = message.known.iter().map(|dot| (dot.replica, dot.seq));
+        let known =
+            offered.into_iter().filter(|(_, (seq, seen))| seq == seen).map(|(id, (seq, _))| (id, seq));
+        let known: Vec<(ReplicaId, u64)> = named.chain(known).collect();
+        known.iter().for_each(|(replica, seq)| vv.observe(*replica, *seq));
         // Each replica once, and every maximal dot under V: later own deltas will name them.
-        let each_once = vv.iter().count() == heads.len() + message.known.len();
+        let each_once = vv.iter().count() == heads.len() + known.len();
         let covered = message.frontier.iter().all(|dot| vv.contains(dot));
         if !each_once || !covered || !heads.iter().all(vouched) {
             return Err(MISBEHAVED);
@@ -154,7 +215,9 @@ impl Session {
             return Ok(());
         }
         let Some(take) = cx.take.take() else { return Ok(()) };
-        let Some((heads, vv, frontier)) = take.heads else { return Err(MISBEHAVED) };
+        let Some((heads, vv, frontier)) = take.heads.filter(|_| take.comparison.is_none()) else {
+            return Err(MISBEHAVED);
+        };
         // Everything under V must have been told of, else what was left out would count as dead.
         // And nothing else: a live dot beyond V would be one that the vector does not cover.
         let untold = !vv.iter().eq(take.told.iter().map(|(replica, seq)| (*replica, *seq)));
@@ -167,6 +230,8 @@ impl Session {
             vv: vv.clone(),
             frontier,
             live: take.live,
+            compared: take.compared.iter().map(|(replica, (_, seen))| (*replica, *seen)).collect(),
+            dead: take.dead,
             contested: take.contested,
             tail: take.tail,
             #[cfg(feature = "planted")]

@@ -34,6 +34,8 @@ sometimes! {
     BulkCommitted => "bulk committed",
     BulkAborted => "bulk given up",
     StageReused => "staged entries reused",
+    ComparedParts => "parts of trees compared",
+    ComparedDead => "removals found by comparing",
     TailInBulk => "log tail applied in a bulk",
     EarlyKept => "gossip kept for its past",
     EarlyDropped => "early gossip dropped for want of room",
@@ -62,8 +64,9 @@ sometimes! {
 }
 
 /// Message kinds that a bulk consists of, by their number on the wire.
-const BULK_KINDS: [(u8, &str); 5] = [
-    (6, "bulk cut after its offer"),
+const BULK_KINDS: [(u8, &str); 6] = [
+    (14, "bulk cut after its offer"),
+    (17, "bulk cut after a comparison"),
     (8, "bulk cut after a chunk"),
     (9, "bulk cut after its heads"),
     (10, "bulk cut after its tail"),
@@ -106,6 +109,8 @@ impl Counters {
             (Sometimes::BulkCommitted, stats.bulk_committed),
             (Sometimes::BulkAborted, stats.bulk_aborted),
             (Sometimes::StageReused, stats.stage_reused),
+            (Sometimes::ComparedParts, stats.compared_parts),
+            (Sometimes::ComparedDead, stats.compared_dead),
             (Sometimes::TailInBulk, stats.tail_deltas),
             (Sometimes::EarlyKept, stats.early_kept),
             (Sometimes::EarlyDropped, stats.early_dropped),

@@ -45,7 +45,7 @@ impl LiveTree {
         *met += u64::from(kept.is_some());
         let (first, last) = (range.first() >> BLOCK_BITS, range.last() >> BLOCK_BITS);
         let fresh = self.stale.range((range.replica, first)..=(range.replica, last)).next().is_none();
-        let node = match scan_live(store, &range, self.leaf_dots).map_err(words)? {
+        let node = match scan_live(store, &range, u64::MAX, self.leaf_dots).map_err(words)? {
             Live::All(dots) => leaf(&dots),
             Live::More => {
                 let inner = fresh && kept.is_some();

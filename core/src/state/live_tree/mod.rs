@@ -23,7 +23,7 @@ use core::ops::ControlFlow;
 use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId};
-use crate::state::overlay::{self, decode_dot};
+use crate::state::overlay::{self, decode_dot_hash};
 use crate::store::{Store, StoreError, Table};
 use crate::tree::{self, RADIX_BITS};
 
@@ -56,6 +56,13 @@ impl Range {
         Self { replica, bits: tree::top_bits(seq), index: 0 }
     }
 
+    /// A range that exists: aligned, and within what seqs there are.
+    pub(crate) fn new(replica: ReplicaId, bits: u32, index: u64) -> Option<Self> {
+        let whole = bits == u64::BITS && index == 0;
+        let part = bits < u64::BITS && bits.is_multiple_of(RADIX_BITS) && index <= u64::MAX >> bits;
+        (whole || part).then_some(Self { replica, bits, index })
+    }
+
     pub(crate) const fn first(&self) -> u64 {
         if self.bits == u64::BITS { 0 } else { self.index << self.bits }
     }
@@ -65,10 +72,12 @@ impl Range {
     }
 
     pub(crate) fn children(self) -> impl Iterator<Item = (u8, Self)> {
-        let bits = self.bits - RADIX_BITS;
-        (0..1_u8 << RADIX_BITS).map(move |child| {
-            (child, Self { bits, index: self.index << RADIX_BITS | u64::from(child), ..self })
-        })
+        (0..1_u8 << RADIX_BITS).map(move |child| (child, self.child(child)))
+    }
+
+    /// One of its sixteen parts. A single seq has none.
+    pub(crate) fn child(&self, child: u8) -> Self {
+        Self { bits: self.bits - RADIX_BITS, index: self.index << RADIX_BITS | u64::from(child), ..*self }
     }
 
     fn key(&self) -> Vec<u8> {
@@ -240,6 +249,45 @@ impl LiveTree {
         Ok(node.map(|(count, hash)| LiveNode { count, hash }))
     }
 
+    /// The node of a range as it would be if its replica had written nothing after `upto`; everything must be up to
+    /// date. Costs the path to `upto`, not what lies below it.
+    pub(crate) fn bounded<S: Store>(
+        &self,
+        store: &S,
+        range: Range,
+        upto: u64,
+    ) -> Result<Option<LiveNode>, StoreError> {
+        if range.first() > upto {
+            return Ok(None);
+        }
+        if range.last() <= upto
+            && let Some(node) = self.node(store, &range)?
+        {
+            return Ok(Some(node));
+        }
+        if let Live::All(dots) = scan_live(store, &range, upto, self.leaf_dots)? {
+            return Ok(leaf(&dots));
+        }
+        let children = self.bounded_children(store, range, upto)?;
+        let count = children.iter().map(|(_, node)| node.count).sum();
+        let hash = tree::live_inner(children.iter().map(|(index, node)| (*index, node.hash)));
+        Ok(Some(LiveNode { count, hash }))
+    }
+
+    /// The children of such a node that are not empty.
+    pub(crate) fn bounded_children<S: Store>(
+        &self,
+        store: &S,
+        range: Range,
+        upto: u64,
+    ) -> Result<Vec<(u8, LiveNode)>, StoreError> {
+        let mut children = Vec::with_capacity(1 << RADIX_BITS);
+        for (index, child) in range.children() {
+            children.extend(self.bounded(store, child, upto)?.map(|node| (index, node)));
+        }
+        Ok(children)
+    }
+
     fn keep(&mut self, range: &Range, node: Option<LiveNode>) {
         self.unsaved.insert(range.key(), node.map(|node| codec::encode(&(node.count, node.hash))));
     }
@@ -261,7 +309,7 @@ impl LiveTree {
         let node = if was_inner {
             self.refresh_inner(store, range, blocks, true)?
         } else {
-            match scan_live(store, &range, self.leaf_dots)? {
+            match scan_live(store, &range, u64::MAX, self.leaf_dots)? {
                 Live::All(dots) => {
                     self.forget_former_tops(store, &range)?;
                     leaf(&dots)
@@ -295,7 +343,7 @@ impl LiveTree {
         }
         // Few are left: one leaf takes the place of what is below.
         range.children().try_for_each(|(_, child)| self.forget(store, child))?;
-        match scan_live(store, &range, self.leaf_dots)? {
+        match scan_live(store, &range, u64::MAX, self.leaf_dots)? {
             Live::All(dots) => Ok(leaf(&dots)),
             Live::More => Err(StoreError::Damaged("the tree counts fewer dots than there are".into())),
         }
@@ -333,15 +381,20 @@ pub(crate) enum Live {
     More,
 }
 
-/// Reads the live dots of a range, up to a number of them.
-pub(crate) fn scan_live<S: Store>(store: &S, range: &Range, most: usize) -> Result<Live, StoreError> {
+/// Reads the live dots of a range that are not above `upto`, up to a number of them.
+pub(crate) fn scan_live<S: Store>(
+    store: &S,
+    range: &Range,
+    upto: u64,
+    most: usize,
+) -> Result<Live, StoreError> {
     let mut dots = Vec::new();
     let mut failed = None;
-    let last = range.last();
+    let last = range.last().min(upto);
     store.scan(Table::Dots, &Dot::new(range.replica, range.first()).to_bytes(), &mut |key, value| {
-        match decode_dot(key, value) {
-            Ok((dot, ..)) if dot.replica != range.replica || dot.seq > last => return ControlFlow::Break(()),
-            Ok((dot, hash, _)) => dots.push((dot.seq, hash)),
+        match decode_dot_hash(key, value) {
+            Ok((dot, _)) if dot.replica != range.replica || dot.seq > last => return ControlFlow::Break(()),
+            Ok((dot, hash)) => dots.push((dot.seq, hash)),
             Err(error) => failed = Some(error),
         }
         if failed.is_some() || dots.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

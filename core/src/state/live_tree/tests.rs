@@ -112,7 +112,7 @@ fn runs(acts: Vec<Act>, leaf_dots: usize, scale: u16) -> Result<(), String> {
                 for (number, seq) in (0..2).zip(seqs) {
                     let kept = tree.live_root(&store, &replica(number), seq).unwrap();
                     let Live::All(dots) =
-                        scan_live(&store, &Range::top(replica(number), seq), usize::MAX).unwrap()
+                        scan_live(&store, &Range::top(replica(number), seq), seq, usize::MAX).unwrap()
                     else {
                         return Err("no end of dots".into());
                     };
