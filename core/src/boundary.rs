@@ -295,6 +295,10 @@ pub struct Stats {
     pub bulk_aborted: u64,
     /// Staged entries of an earlier bulk that needed not be sent again.
     pub stage_reused: u64,
+    /// Wide vectors of peers that a hello told by a few entries and a sum.
+    pub vectors_summed: u64,
+    /// Wide vectors that had to be sent whole.
+    pub vectors_whole: u64,
     /// Runs of live dots that turned out to be dead when trees were compared.
     pub compared_dead: u64,
     /// Parts of trees that were asked about.

@@ -28,8 +28,10 @@ pub const GOSSIP_BYTES: usize = 16 * 1024;
 pub const FRAME_REPLICAS: usize = 4096;
 /// Most deltas in one frame.
 pub const FRAME_DELTAS: usize = 16_384;
-/// Most replicas listed in a hello; more travel in a `Vector` message of their own.
+/// Most replicas in a vector that a hello lists whole.
 pub const HELLO_REPLICAS: usize = 4;
+/// Most entries that a hello lists of a wider vector: the newest of both sides.
+pub const HELLO_LISTED: usize = 16;
 /// Most entries in one bulk chunk.
 pub const CHUNK_ENTRIES: usize = 16_384;
 /// Most runs of live dots in one bulk chunk.

@@ -99,7 +99,7 @@ impl<S: Store> Engine<S> {
                 let previous = self.sessions.insert(session, Session::new(role));
                 assert!(previous.is_none(), "the host numbers each session once");
                 if role == Initiator {
-                    self.with_session(session, |session, cx| session.say_hello(cx, false));
+                    self.with_session(session, |session, cx| session.say_hello(cx));
                 }
             }
             Input::Received { session, frame } => {

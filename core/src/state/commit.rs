@@ -8,7 +8,7 @@ use crate::clock::Frontier;
 use crate::codec;
 use crate::id::{Dot, ReplicaId, Root, VectorDigest};
 use crate::row::RowKey;
-use crate::state::head::{LogBounds, Own, meta_key};
+use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
 use crate::state::live_tree::{LiveTree, TreeChanges};
 use crate::state::{Head, Heads, Space};
 use crate::store::{Commit, Store, StoreError, Table};
@@ -69,6 +69,10 @@ impl<S: Store> Space<S> {
             log: self.log,
         };
         self.overlay.put(Table::Meta, meta_key::OWN.to_vec(), codec::encode(&own));
+        if self.unformatted {
+            self.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
+            self.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), self.id.0.to_vec());
+        }
         if self.durable.tree.is_full() {
             self.durable_state()?;
         }
@@ -124,6 +128,7 @@ impl<S: Store> Space<S> {
         let done = self.in_flight.take().expect("the host reports only the commit in flight");
         assert_eq!(done.id, id, "the host reports the commit in flight");
         self.durable.generation = id;
+        self.unformatted = false;
         self.durable.state = None;
         for replica in done.tree.replicas() {
             self.durable.live.remove(&replica);

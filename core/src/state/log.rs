@@ -100,6 +100,23 @@ impl<S: Store> Space<S> {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Visits durable deltas from the newest back.
+    pub(crate) fn read_log_back(
+        &self,
+        visit: &mut dyn FnMut(LogRecord) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let end = self.durable.log.next.to_be_bytes();
+        let mut failed = None;
+        self.overlay.store().scan_back(Table::Log, &end, &mut |key, value| match decode(key, value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
     /// Whether the durable log holds everything that somebody at `peer` lacks.
     pub(crate) fn log_covers(&self, peer: &VersionVector) -> bool {
         // A fork counts as soon as it is seen: what would be replayed is refused on the other side.

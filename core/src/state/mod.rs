@@ -104,6 +104,8 @@ pub(crate) struct Space<S> {
     /// Own transactions that wait for a commit, as one delta.
     pending: Option<Pending>,
     changed_heads: ChangedHeads,
+    /// The store does not say yet what it is: every commit does, until one is durable.
+    unformatted: bool,
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
@@ -149,17 +151,14 @@ impl<S: Store> Space<S> {
             log_limit: config.log_bytes,
             pending: None,
             changed_heads: ChangedHeads::new(),
-            own_changed: false,
+            unformatted: format != Some(STORE_FORMAT),
+            own_changed: format != Some(STORE_FORMAT),
             touched: Vec::new(),
             stage_used: true,
             disputed: BTreeSet::new(),
             in_flight: None,
         };
         space.stage_used = !space.staged()?.is_empty();
-        if format != Some(STORE_FORMAT) {
-            space.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
-            space.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), space.id.0.to_vec());
-        }
         // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
         if own.is_some_and(|own| own.lineage != config.lineage)
             && config.planted.keeps(Rule::H6NewIncarnation)

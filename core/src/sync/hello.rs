@@ -3,14 +3,11 @@
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
-use crate::codec::{self, BoundedVec};
-use crate::id::{ReplicaId, SpaceId, cut};
-use crate::limits::{FRAME_REPLICAS, HELLO_REPLICAS};
+use crate::codec;
+use crate::id::{SpaceId, cut};
 use crate::planted::Rule;
 use crate::store::Store;
-use crate::sync::message::{
-    Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, Vector, VectorEntry, YouWere,
-};
+use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, VectorEntry, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
 
 /// Whether a frame is a hello about `space`. A host that holds several spaces asks each for the first frame of a stream.
@@ -19,30 +16,26 @@ pub(crate) fn greets(frame: &[u8], space: &SpaceId) -> bool {
 }
 
 impl Session {
-    /// Says hello: on connecting as the initiator, in answer to a hello, or again.
-    pub(crate) fn say_hello<S: Store>(&mut self, cx: &mut Context<'_, S>, reply: bool) -> Result<(), End> {
+    /// Says hello: on connecting as the initiator, or again.
+    pub(crate) fn say_hello<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        self.greet(cx, None)
+    }
+
+    /// Says hello, in answer to one that named the entries of `asked` or by itself.
+    fn greet<S: Store>(&mut self, cx: &mut Context<'_, S>, asked: Option<&[VectorEntry]>) -> Result<(), End> {
         let key = *self.key.get_or_insert_with(|| Key(cx.space.entropy.draw()));
         let (digest, root) = cx.space.durable_state()?;
-        let own = cx.space.replica();
-        let (entries, me) = if cx.space.durable.heads.len() <= HELLO_REPLICAS {
-            let ids: Vec<ReplicaId> = cx.space.durable.heads.iter().map(|(id, _)| *id).collect();
-            let me = own.and_then(|own| ids.iter().position(|id| *id == own));
-            let entries = ids.iter().filter_map(|id| entry(cx, key, id)).collect();
-            (HelloVector::Whole(BoundedVec::new(entries).expect("counted")), me)
-        } else {
-            let mine = own.and_then(|own| entry(cx, key, &own));
-            (HelloVector::Wide(mine), mine.map(|_| 0))
-        };
+        let (vector, me) = self.hello_vector(cx, key, asked)?;
         let hello = Hello {
             version: self.version,
             key,
             space: key.space(&cx.space.id),
             claim: key.claim(&digest, &root),
             control: [0; 8],
-            reply,
+            reply: asked.is_some(),
             dropped: core::mem::take(&mut self.dropped),
-            me: me.and_then(|me| u8::try_from(me).ok()),
-            vector: entries,
+            me,
+            vector,
         };
         cx.send(&Message::Hello(hello));
         self.announced = Some(cx.space.durable.generation);
@@ -65,6 +58,7 @@ impl Session {
             return Err(MISBEHAVED);
         }
         self.greeted = true;
+        self.heard += 1;
         self.version = self.version.min(hello.version);
         if hello.dropped {
             self.on_dropped();
@@ -86,11 +80,12 @@ impl Session {
         let entries = match &hello.vector {
             HelloVector::Whole(entries) => entries.to_vec(),
             HelloVector::Wide(own) => own.iter().copied().collect(),
+            HelloVector::Newest(entries, _) => entries.to_vec(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
         let news = self.learn(cx, key, &entries);
         if !hello.reply {
-            self.say_hello(cx, true)?;
+            self.greet(cx, Some(&entries))?;
         }
         for message in &news {
             cx.send(message);
@@ -98,50 +93,22 @@ impl Session {
         if let Some(me) = me {
             self.remind(cx, key, &me);
         }
-        self.say_vector(cx, key);
-        if matches!(hello.vector, HelloVector::Whole(_)) {
+        if self.learn_rest(cx, key, hello, &entries)? {
             self.peer_known = true;
             self.begin_sending(cx)?;
         }
         self.compare_claims(cx)
     }
 
-    /// Sends the whole vector when it is too wide for a hello.
-    fn say_vector<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key) {
-        if cx.space.durable.heads.len() <= HELLO_REPLICAS {
-            return;
-        }
-        let ids: Vec<ReplicaId> = cx.space.durable.heads.iter().map(|(id, _)| *id).collect();
-        let chunks = ids.chunks(FRAME_REPLICAS);
-        let count = chunks.len();
-        for (index, chunk) in chunks.enumerate() {
-            let entries = chunk.iter().filter_map(|id| entry(cx, key, id)).collect();
-            let entries = BoundedVec::new(entries).expect("chunked");
-            cx.send(&Message::Vector(Vector { entries, last: index + 1 == count }));
-        }
-    }
-
-    pub(super) fn on_vector<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        vector: &Vector,
-    ) -> Result<(), End> {
-        let key = self.key.ok_or(MISBEHAVED)?;
-        let news = self.learn(cx, key, &vector.entries);
-        for message in &news {
-            cx.send(message);
-        }
-        if vector.last {
-            self.peer_known = true;
-            self.begin_sending(cx)?;
-        }
-        Ok(())
-    }
-
     /// Takes note of what the peer has. Entries of replicas that are not known here say nothing that helps it. That a
     /// history differs is only heard, not proven: it says what to compare, and nobody loses an id for it. Returns heads of
     /// forked replicas that may prove it to the peer.
-    fn learn<S: Store>(&mut self, cx: &Context<'_, S>, key: Key, entries: &[VectorEntry]) -> Vec<Message> {
+    pub(super) fn learn<S: Store>(
+        &mut self,
+        cx: &Context<'_, S>,
+        key: Key,
+        entries: &[VectorEntry],
+    ) -> Vec<Message> {
         let mut unaware = Vec::new();
         for (replica, head) in cx.space.durable.heads.iter() {
             let tag: Tag = key.replica(replica);
@@ -219,7 +186,7 @@ impl Session {
             // The answer to an equal hello. What it says differs only if something was committed meanwhile.
             self.greeted = true;
             if !self.is_equal(cx)? {
-                return self.say_hello(cx, false);
+                return self.say_hello(cx);
             }
         }
         if self.is_equal(cx)? {
@@ -265,9 +232,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn entry<S: Store>(cx: &Context<'_, S>, key: Key, replica: &ReplicaId) -> Option<VectorEntry> {
-    let head = cx.space.durable.heads.get(replica)?;
-    Some(VectorEntry::new(key.replica(replica), head.seq, head.forked, &head.chain))
 }

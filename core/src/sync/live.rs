@@ -46,7 +46,7 @@ impl Session {
         self.send_log(cx)?;
         let told = cx.space.is_idle() && cx.space.durable.generation >= self.hello_after;
         if told && self.hello_at.is_some_and(|at| at <= cx.now.mono_ms) {
-            self.say_hello(cx, false)?;
+            self.say_hello(cx)?;
         }
         self.prove(cx)?;
         let changed = self.agreed != Some(cx.space.durable.generation);

@@ -24,6 +24,7 @@
 //! | 15 | Accept | instead of BulkAsk: send what is live above that; the rest is compared | |
 //! | 16 | Compare | hashes of parts of a tree, or none: everything was compared | |
 //! | 17 | Compared | what differs there: hashes of smaller parts, or the live dots | |
+//! | 18 | Rest | the sum in your hello is mine: of your vector only these entries differ, or may | |
 //!
 //! Version 2 of the protocol is version 1 and the messages from 14 on. Both sides speak the lower one of theirs.
 //!
@@ -42,7 +43,7 @@ use crate::id::{
 use crate::id::{cut, domain, hash};
 use crate::limits::{
     CHUNK_ENTRIES, CHUNK_RUNS, COMPARE_PARTS, COMPARED_PARTS, DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS,
-    HELLO_REPLICAS, LEAF_BYTES,
+    HELLO_LISTED, HELLO_REPLICAS, LEAF_BYTES,
 };
 use crate::row::{DotRuns, Payload, Put, RowKey, Runs};
 use crate::state::{BulkHead, Head};
@@ -71,6 +72,12 @@ impl Key {
         self.tag(1, replica.as_bytes())
     }
 
+    /// One entry's share in a sum over a vector.
+    pub(crate) fn share(self, replica: &ReplicaId, head: &Head) -> u64 {
+        let parts = [replica.as_bytes().as_slice(), &head.seq.to_le_bytes(), &head.chain.0].concat();
+        u64::from_le_bytes(self.tag(5, &parts))
+    }
+
     pub(crate) fn node(self, hash: &[u8; 32]) -> Tag {
         self.tag(4, hash)
     }
@@ -79,6 +86,10 @@ impl Key {
         Claim { root: self.tag(2, &root.0), vector: self.tag(3, &digest.0) }
     }
 }
+
+/// The sum, modulo 2^64, over keyed hashes of entries of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sum(#[serde(with = "postcard::fixint::le")] pub(crate) u64);
 
 /// A durable state, named by 16 keyed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +118,7 @@ pub(crate) enum Message {
     Accept(Accept),
     Compare(Compare),
     Compared(Compared),
+    Rest(Rest),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +144,9 @@ pub(crate) enum HelloVector {
     Whole(BoundedVec<VectorEntry, HELLO_REPLICAS>),
     /// The sender's own entry, if it has one. The rest follows in a `Vector` unless the roots are equal.
     Wide(Option<VectorEntry>),
+    /// The entries that are likely to be news, those that the hello answered names, and the sum over all others. It
+    /// only saves bytes: whether it was right is for the roots to prove.
+    Newest(BoundedVec<VectorEntry, HELLO_LISTED>, Sum),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -338,6 +353,16 @@ pub(crate) struct Compared {
     pub(crate) leaves: BoundedVec<Leaf, COMPARED_PARTS>,
     /// That was all that was asked for.
     pub(crate) last: bool,
+}
+
+/// Of the peer's vector these may differ here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    /// About the peer's how manieth hello on this stream.
+    pub(crate) about: u32,
+    pub(crate) entries: BoundedVec<VectorEntry, HELLO_LISTED>,
+    /// The others are the same here; or none of them is known.
+    pub(crate) same: bool,
 }
 
 /// Names a node of a replica's live tree: the seqs whose bits above `bits` are `index`.

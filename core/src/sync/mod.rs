@@ -23,6 +23,7 @@ mod serve;
 mod session;
 mod take;
 mod traffic;
+mod vector;
 
 pub(crate) use deltas::{Packer, unpack_alone};
 pub(crate) use hello::greets;

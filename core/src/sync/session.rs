@@ -14,6 +14,7 @@ use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, PROTOCOL, Ta
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
+use crate::sync::vector::Said;
 
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
 const FRAMES_IN_FLIGHT: usize = 4;
@@ -82,6 +83,9 @@ pub(crate) struct Session {
     pub(super) contested: BTreeSet<ReplicaId>,
     /// The heads in the peer's last hello, cut.
     pub(super) told: BTreeMap<ReplicaId, (u64, Tag)>,
+    /// What this side's last hello said, and how many it has heard.
+    pub(super) said: Said,
+    pub(super) heard: u32,
     /// Replicas whose log did not fit onto that: what the peer lacks of them takes a bulk.
     pub(super) misfits: BTreeSet<ReplicaId>,
     /// The peer's newest claim.
@@ -146,6 +150,8 @@ impl Session {
             peer_known: false,
             contested: BTreeSet::new(),
             told: BTreeMap::new(),
+            said: Said::default(),
+            heard: 0,
             misfits: BTreeSet::new(),
             claim: None,
             announced: None,
@@ -218,7 +224,11 @@ impl Session {
                 self.serving = self.serving.take().filter(|serving| serving.round != round)
             }
             Message::BulkVoid(round) => self.on_bulk_void(cx, round),
-            Message::Offer(_) | Message::Accept(_) | Message::Compare(_) | Message::Compared(_)
+            Message::Offer(_)
+            | Message::Accept(_)
+            | Message::Compare(_)
+            | Message::Compared(_)
+            | Message::Rest(_)
                 if self.version < 2 =>
             {
                 return Err(MISBEHAVED);
@@ -227,6 +237,7 @@ impl Session {
             Message::Accept(accept) => self.on_accept(accept),
             Message::Compare(compare) => self.on_compare(cx, &compare)?,
             Message::Compared(compared) => self.on_compared(cx, &compared)?,
+            Message::Rest(rest) => self.on_rest(cx, &rest)?,
         }
         if self.queue.is_empty() {
             self.settled = self.received;

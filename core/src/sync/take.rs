@@ -74,7 +74,7 @@ impl Session {
         };
         if self.dropped {
             // What was dropped is told first: told later, it would end the bulk that is accepted now.
-            return self.say_hello(cx, false);
+            return self.say_hello(cx);
         }
         let (round, staged) = self.begin_take(cx)?;
         cx.send(&Message::Accept(Accept { number: offer.number, round, staged }));
@@ -95,7 +95,7 @@ impl Session {
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
         // What was dropped is told first: told later, it would end the bulk that is asked for now.
         if self.dropped {
-            self.say_hello(cx, false)?;
+            self.say_hello(cx)?;
         }
         let (round, staged) = self.begin_take(cx)?;
         cx.send(&Message::BulkAsk(BulkAsk { round, staged, deep }));

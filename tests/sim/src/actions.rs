@@ -158,8 +158,8 @@ impl World {
     /// Cuts a stream now, or when the next message of some kind, mostly one of a bulk, arrives.
     fn cut_any(&mut self, draw: &mut Draw) {
         if draw.chance(400) {
-            // From 8 on all but two are messages of a bulk.
-            let kind = if draw.chance(200) { draw.below(18) } else { draw.range(8, 17) };
+            // From 8 on nearly all are messages of a bulk.
+            let kind = if draw.chance(200) { draw.below(19) } else { draw.range(8, 17) };
             self.cut_after = u8::try_from(kind).ok();
             return;
         }

@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 
 use super::{BLOCK_BITS, Live, LiveNode, LiveTree, NODE, Range, leaf, scan_live};
 use crate::store::{Store, StoreError, Table};
-use crate::tree;
+use crate::tree::{self, RADIX_BITS};
 
 impl LiveTree {
     /// Whether every kept node is up to date.
@@ -32,6 +32,28 @@ impl LiveTree {
         Ok(node.map_or_else(|| tree::live_leaf(&[]), |node| node.hash))
     }
 
+    /// How many nodes are kept of a topmost one that is none any more: its replica wrote on, and nobody asked since.
+    fn former_top<S: Store>(&self, store: &S, range: &Range) -> Result<u64, StoreError> {
+        for bits in (0..range.bits).step_by(RADIX_BITS as usize).rev() {
+            let below = self.kept_below(store, Range { bits, ..*range })?;
+            if below > 0 {
+                return Ok(below);
+            }
+        }
+        Ok(0)
+    }
+
+    fn kept_below<S: Store>(&self, store: &S, range: Range) -> Result<u64, StoreError> {
+        let Some(node) = self.node(store, &range)? else { return Ok(0) };
+        let mut count = 1;
+        if !self.is_leaf(&node) {
+            for (_, child) in range.children() {
+                count += self.kept_below(store, child)?;
+            }
+        }
+        Ok(count)
+    }
+
     /// `expected`: the parent is an inner node and up to date.
     fn audit_node<S: Store>(
         &self,
@@ -46,7 +68,12 @@ impl LiveTree {
         let (first, last) = (range.first() >> BLOCK_BITS, range.last() >> BLOCK_BITS);
         let fresh = self.stale.range((range.replica, first)..=(range.replica, last)).next().is_none();
         let node = match scan_live(store, &range, u64::MAX, self.leaf_dots).map_err(words)? {
-            Live::All(dots) => leaf(&dots),
+            Live::All(dots) => {
+                if kept.is_none() && range.index == 0 {
+                    *met += self.former_top(store, &range).map_err(words)?;
+                }
+                leaf(&dots)
+            }
             Live::More => {
                 let inner = fresh && kept.is_some();
                 let mut children = Vec::new();
