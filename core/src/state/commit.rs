@@ -1,6 +1,6 @@
 //! Commits: how memory becomes durable, and what sessions may see.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::boundary::Event;
@@ -22,14 +22,16 @@ pub(crate) struct Durable {
     /// The number of the newest commit; names this state within this run.
     pub(crate) generation: u64,
     pub(crate) tree: LiveTree,
-    /// Live roots by replica, of those not touched since they were computed.
-    live: BTreeMap<ReplicaId, [u8; 32]>,
+    /// Replicas as the top of the tree holds them, and those of them that have changed since.
+    top: BTreeMap<[u8; 32], [u8; 32]>,
+    outdated: BTreeSet<ReplicaId>,
     state: Option<(VectorDigest, Root)>,
 }
 
 impl Durable {
     pub(super) fn new(heads: Heads, frontier: Frontier, log: LogBounds, tree: LiveTree) -> Self {
-        Self { heads, frontier, log, generation: 0, tree, live: BTreeMap::new(), state: None }
+        let outdated = heads.iter().map(|(replica, _)| *replica).collect();
+        Self { heads, frontier, log, generation: 0, tree, top: BTreeMap::new(), outdated, state: None }
     }
 }
 
@@ -130,15 +132,13 @@ impl<S: Store> Space<S> {
         self.durable.generation = id;
         self.unformatted = false;
         self.durable.state = None;
-        for replica in done.tree.replicas() {
-            self.durable.live.remove(&replica);
-        }
+        self.durable.outdated.extend(done.tree.replicas());
         self.durable.tree.persisted(done.tree);
         let own_seq = |heads: &Heads| done.own.map_or(0, |own| heads.seq(&own));
         let saved_before = own_seq(&self.durable.heads);
         for (replica, head) in done.heads {
             // The shape of a replica's tree depends on its seq.
-            self.durable.live.remove(&replica);
+            self.durable.outdated.insert(replica);
             self.durable.heads.0.insert(replica, head);
         }
         self.durable.frontier = done.frontier;
@@ -179,16 +179,18 @@ impl<S: Store> Space<S> {
         if let Some(state) = self.durable.state {
             return Ok(state);
         }
-        let mut nodes = Vec::with_capacity(self.durable.heads.len());
-        for (replica, head) in self.durable.heads.iter() {
-            let live = match self.durable.live.get(replica) {
-                Some(live) => *live,
-                None => self.durable.tree.live_root(self.overlay.store(), replica, head.seq)?,
-            };
-            self.durable.live.insert(*replica, live);
-            nodes.push(ReplicaNode { replica: *replica, seq: head.seq, chain: head.chain, live });
+        while let Some(replica) = self.durable.outdated.first().copied() {
+            // A dot whose replica has no head would be no live dot.
+            if let Some(head) = self.durable.heads.get(&replica) {
+                let live = self.durable.tree.live_root(self.overlay.store(), &replica, head.seq)?;
+                let node = ReplicaNode { replica, seq: head.seq, chain: head.chain, live };
+                let (place, hash) = node.hashed();
+                self.durable.top.insert(place, hash);
+            }
+            self.durable.outdated.remove(&replica);
         }
-        let state = (self.durable.heads.digest(), tree::root(nodes));
+        let nodes: Vec<_> = self.durable.top.iter().map(|(place, hash)| (*place, *hash)).collect();
+        let state = (self.durable.heads.digest(), tree::top(&nodes));
         self.durable.state = Some(state);
         Ok(state)
     }
@@ -198,12 +200,14 @@ impl<S: Store> Space<S> {
         Ok(self.durable_state()?.1)
     }
 
-    /// Whether a live root and a root computed afresh are those that are cached, as far as any are.
-    pub(super) fn agrees_with_cache(&self, live: &BTreeMap<ReplicaId, [u8; 32]>, root: Root) -> bool {
-        self.durable.live.iter().all(|(replica, cached)| live.get(replica) == Some(cached))
-            && self
-                .durable
-                .state
-                .is_none_or(|(digest, cached)| (digest, cached) == (self.durable.heads.digest(), root))
+    /// Whether replicas and a root computed afresh are those that are cached, as far as any are.
+    pub(super) fn agrees_with_cache(&self, nodes: Vec<ReplicaNode>) -> bool {
+        let is_right = |node: &ReplicaNode| {
+            let (place, hash) = node.hashed();
+            self.durable.outdated.contains(&node.replica) || self.durable.top.get(&place) == Some(&hash)
+        };
+        let all = nodes.iter().all(is_right);
+        let state = (self.durable.heads.digest(), tree::root(nodes));
+        all && self.durable.state.is_none_or(|cached| cached == state)
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Space<S> {
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
+    /// Where the log stood when this side was last in sync with anybody.
+    pub(crate) agreed_log: Option<u64>,
     /// The stage may hold something.
     stage_used: bool,
     /// Staged dots that a peer held another content of. They are not told as staged: each peer sends its own.
@@ -154,6 +156,7 @@ impl<S: Store> Space<S> {
             unformatted: format != Some(STORE_FORMAT),
             own_changed: format != Some(STORE_FORMAT),
             touched: Vec::new(),
+            agreed_log: None,
             stage_used: true,
             disputed: BTreeSet::new(),
             in_flight: None,

@@ -56,11 +56,10 @@ impl Comparison {
     pub(super) fn begin<S: Store>(
         cx: &mut Context<'_, S>,
         key: Key,
+        tags: &BTreeMap<Tag, ReplicaId>,
         offer: &Offer,
     ) -> Result<Begin, StoreError> {
         cx.space.durable_state()?;
-        let tags = cx.space.heads.iter().map(|(id, _)| (key.replica(id), *id));
-        let tags: BTreeMap<Tag, ReplicaId> = tags.collect();
         let mut comparison = Self::default();
         for (at, offered) in (0..).zip(offer.replicas.iter()).filter(|(_, offered)| offered.seen > 0) {
             let known = tags.get(&offered.replica).filter(|id| cx.space.heads.seq(id) >= offered.seen);

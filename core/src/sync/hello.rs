@@ -7,7 +7,7 @@ use crate::codec;
 use crate::id::{SpaceId, cut};
 use crate::planted::Rule;
 use crate::store::Store;
-use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, VectorEntry, YouWere};
+use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, VectorEntry, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
 
 /// Whether a frame is a hello about `space`. A host that holds several spaces asks each for the first frame of a stream.
@@ -110,9 +110,14 @@ impl Session {
         entries: &[VectorEntry],
     ) -> Vec<Message> {
         let mut unaware = Vec::new();
-        for (replica, head) in cx.space.durable.heads.iter() {
-            let tag: Tag = key.replica(replica);
-            let Some(entry) = entries.iter().find(|entry| entry.replica == tag) else { continue };
+        let named: Vec<_> =
+            entries.iter().zip(entries.iter().map(|entry| self.name(cx, key, entry))).collect();
+        for (entry, replica) in named {
+            let Some((replica, head)) = replica.zip(replica.and_then(|id| cx.space.durable.heads.get(&id)))
+            else {
+                continue;
+            };
+            let replica = &replica;
             self.peer.observe(*replica, entry.seq().min(head.seq));
             self.told.insert(*replica, (entry.seq(), entry.chain));
             let same_seq = entry.seq() == head.seq;
@@ -136,13 +141,13 @@ impl Session {
     }
 
     /// Tells a replica that went back in time how far it once was.
-    fn remind<S: Store>(&self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
-        let head = cx.space.durable.heads.iter().find(|(replica, _)| key.replica(replica) == me.replica);
-        let Some((replica, head)) = head else { return };
+    fn remind<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
+        let Some(replica) = self.name(cx, key, me) else { return };
+        let Some(head) = cx.space.durable.heads.get(&replica) else { return };
         let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
         // Whoever saw another history of the id, however short, shows it: only its owner can stop writing under it.
         if further || head.forked {
-            cx.send(&Message::YouWere(YouWere::of(replica, head)));
+            cx.send(&Message::YouWere(YouWere::of(&replica, head)));
         }
     }
 

@@ -73,6 +73,9 @@ pub(crate) struct Session {
     pub(super) version: u8,
     /// Keys every claim on this stream; known once the initiator's hello is.
     pub(super) key: Option<Key>,
+    /// Replicas by their names on this stream, and what was known when they were gathered.
+    pub(super) names: BTreeMap<Tag, ReplicaId>,
+    pub(super) named: (usize, u64),
     /// Whether the peer has said hello.
     pub(super) greeted: bool,
     /// What the peer has, or will have once it settles what is in flight. Only what is known for certain.
@@ -145,6 +148,8 @@ impl Session {
             role,
             version: PROTOCOL,
             key: None,
+            names: BTreeMap::new(),
+            named: (0, 0),
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,
@@ -370,6 +375,7 @@ impl Session {
     pub(super) fn agree<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         let generation = cx.space.durable.generation;
         self.held.merge(&cx.space.durable.heads.vector());
+        cx.space.agreed_log = Some(cx.space.durable.log.next);
         if self.agreed.replace(generation) != Some(generation) {
             let root = cx.space.durable_root()?;
             cx.space.events.push(Event::InSync { session: cx.id, root });

@@ -61,7 +61,7 @@ impl Session {
         if cx.take.is_some() {
             return Ok(());
         }
-        let mut comparison = match Comparison::begin(cx, key, &offer)? {
+        let mut comparison = match Comparison::begin(cx, key, self.names(cx, key), &offer)? {
             Begin::Now(comparison) => comparison,
             Begin::Later => {
                 self.offer = Some(offer);

@@ -21,9 +21,11 @@ use crate::store::{Store, StoreError};
 use crate::sync::message::{Hello, HelloVector, Key, Message, Rest, Sum, Tag, Vector, VectorEntry};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
-/// How many replicas at the end of the log count as news, and how many deltas are looked at for them.
-const NEWEST: usize = 3;
-const LOOKED_AT: usize = 12;
+/// Most replicas that a hello lists as news, and how many deltas are looked at for them; fewer when it can only be guessed
+/// what is news.
+const NEWS: usize = 8;
+const LOOKED_AT: usize = 64;
+const GUESSED: usize = 4;
 
 /// What this side's last hello said.
 #[derive(Default)]
@@ -49,6 +51,27 @@ enum Others {
 }
 
 impl Session {
+    /// Replicas by their names on this stream: hashing each once for a session, not once for a message.
+    pub(super) fn names<S: Store>(&mut self, cx: &Context<'_, S>, key: Key) -> &BTreeMap<Tag, ReplicaId> {
+        // Replicas are forgotten only when a commit fails.
+        let now = (cx.space.heads.len(), cx.space.stats.commits_failed);
+        if self.named != now {
+            self.names = cx.space.heads.iter().map(|(id, _)| (key.replica(id), *id)).collect();
+            self.named = now;
+        }
+        &self.names
+    }
+
+    /// Who an entry is about, if that is known here.
+    pub(super) fn name<S: Store>(
+        &mut self,
+        cx: &Context<'_, S>,
+        key: Key,
+        entry: &VectorEntry,
+    ) -> Option<ReplicaId> {
+        self.names(cx, key).get(&entry.replica).copied()
+    }
+
     /// The vector for a hello, and which entry is the own one. `asked` is what the hello named that this one answers.
     pub(super) fn hello_vector<S: Store>(
         &mut self,
@@ -62,7 +85,7 @@ impl Session {
         let ids: Vec<ReplicaId> = match (is_whole, self.version) {
             (true, _) => heads.iter().map(|(id, _)| *id).collect(),
             (false, 1) => own.into_iter().collect(),
-            (false, _) => listed(cx, key, own, asked.unwrap_or_default())?,
+            (false, _) => self.listed(cx, key, own, asked.unwrap_or_default())?,
         };
         let me = own.and_then(|own| ids.iter().position(|id| *id == own));
         let me = me.and_then(|me| u8::try_from(me).ok());
@@ -81,6 +104,37 @@ impl Session {
         self.said.unlisted = unlisted.map(|(id, head)| (*id, head.seq)).collect();
         let sum = self.sum(cx, key, |id| self.said.listed.contains(id));
         Ok((HelloVector::Newest(BoundedVec::new(entries).expect(bounded), sum), me))
+    }
+
+    /// The own entry, those that are news since somebody was last in sync with this side, and what the peer asked about.
+    fn listed<S: Store>(
+        &mut self,
+        cx: &Context<'_, S>,
+        key: Key,
+        own: Option<ReplicaId>,
+        asked: &[VectorEntry],
+    ) -> Result<Vec<ReplicaId>, StoreError> {
+        let mut ids: Vec<ReplicaId> = own.into_iter().collect();
+        let since = cx.space.agreed_log;
+        // Since it was opened nobody was in sync: the last few are a guess.
+        let (most, mut left) = if since.is_some() { (NEWS, LOOKED_AT) } else { (GUESSED, GUESSED * 2) };
+        cx.space.read_log_back(&mut |record| {
+            let replica = record.delta.replica;
+            if left == 0 || ids.len() >= most || since.is_some_and(|since| record.arrival < since) {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            if !ids.contains(&replica) {
+                ids.push(replica);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let names = self.names(cx, key);
+        let asked = asked.iter().filter_map(|entry| names.get(&entry.replica).copied());
+        let mut others: Vec<ReplicaId> = asked.filter(|id| !ids.contains(id)).collect();
+        others.truncate(HELLO_LISTED - ids.len());
+        ids.extend(others);
+        Ok(ids)
     }
 
     /// The sum over the durable vector without some replicas.
@@ -112,7 +166,7 @@ impl Session {
         if self.version == 1 || (hello.reply && !known) {
             self.say_vector(cx, key);
         } else if hello.reply && core::mem::take(&mut self.said.is_partial) {
-            let ids = by_tag(cx, key);
+            let ids = self.names(cx, key);
             let mine = entries.iter().filter_map(|theirs| entry(cx, key, ids.get(&theirs.replica)?));
             let entries = BoundedVec::new(mine.collect()).expect("as many as the hello had");
             cx.send(&Message::Rest(Rest { about: self.heard, entries, same }));
@@ -122,7 +176,7 @@ impl Session {
 
     /// How what the peer's answer does not list compares with what is here; takes note of what is the same.
     fn rest<S: Store>(&mut self, cx: &Context<'_, S>, key: Key, entries: &[VectorEntry], sum: Sum) -> Others {
-        let ids = by_tag(cx, key);
+        let ids = self.names(cx, key);
         let theirs: BTreeSet<ReplicaId> =
             entries.iter().filter_map(|entry| ids.get(&entry.replica).copied()).collect();
         // What was asked about and not answered is not known there.
@@ -207,41 +261,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// The own entry, the newest, and what the peer asked about.
-fn listed<S: Store>(
-    cx: &Context<'_, S>,
-    key: Key,
-    own: Option<ReplicaId>,
-    asked: &[VectorEntry],
-) -> Result<Vec<ReplicaId>, StoreError> {
-    let mut ids: Vec<ReplicaId> = own.into_iter().collect();
-    let mut looked = 0;
-    cx.space.read_log_back(&mut |record| {
-        looked += 1;
-        let replica = record.delta.replica;
-        if !ids.contains(&replica) && cx.space.durable.heads.get(&replica).is_some() {
-            ids.push(replica);
-        }
-        if ids.len() > NEWEST || looked >= LOOKED_AT {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    if !asked.is_empty() {
-        let by_tag = by_tag(cx, key);
-        let asked = asked.iter().filter_map(|entry| by_tag.get(&entry.replica).copied());
-        let mut others: Vec<ReplicaId> = asked.filter(|id| !ids.contains(id)).collect();
-        others.truncate(HELLO_LISTED - ids.len());
-        ids.extend(others);
-    }
-    Ok(ids)
-}
-
-fn by_tag<S: Store>(cx: &Context<'_, S>, key: Key) -> BTreeMap<Tag, ReplicaId> {
-    cx.space.durable.heads.iter().map(|(id, _)| (key.replica(id), *id)).collect()
 }
 
 fn entry<S: Store>(cx: &Context<'_, S>, key: Key, replica: &ReplicaId) -> Option<VectorEntry> {

@@ -79,18 +79,25 @@ pub(crate) fn live_inner(children: impl Iterator<Item = (u8, [u8; 32])>) -> [u8;
     hash(domain::TREE, &[&bytes])
 }
 
+impl ReplicaNode {
+    /// Where it stands in the top, and its hash.
+    pub(crate) fn hashed(&self) -> ([u8; 32], [u8; 32]) {
+        let parts: [&[u8]; 5] =
+            [&[2], self.replica.as_bytes(), &self.seq.to_le_bytes(), &self.chain.0, &self.live];
+        (hash(domain::TREE, &[self.replica.as_bytes()]), hash(domain::TREE, &parts))
+    }
+}
+
 /// The root over all replicas, given in any order.
 pub fn root(replicas: impl IntoIterator<Item = ReplicaNode>) -> Root {
-    let mut nodes: Vec<([u8; 32], [u8; 32])> = replicas
-        .into_iter()
-        .map(|node| {
-            let seq = node.seq.to_le_bytes();
-            let parts: [&[u8]; 5] = [&[2], node.replica.as_bytes(), &seq, &node.chain.0, &node.live];
-            (hash(domain::TREE, &[node.replica.as_bytes()]), hash(domain::TREE, &parts))
-        })
-        .collect();
+    let mut nodes: Vec<_> = replicas.into_iter().map(|node| node.hashed()).collect();
     nodes.sort_unstable();
-    Root(top_node(0, &nodes))
+    top(&nodes)
+}
+
+/// The root over replicas as [`ReplicaNode::hashed`], sorted.
+pub(crate) fn top(nodes: &[([u8; 32], [u8; 32])]) -> Root {
+    Root(top_node(0, nodes))
 }
 
 /// The node over the replicas that share the first `depth` nibbles of their place.
