@@ -216,5 +216,8 @@ fn compare_forks(args: &Args<'_>) -> Option<bool> {
         println!("{}", Row(*rule, counts));
     }
     println!("up to {forked} schedules with a fork, in {:.0} s", start.elapsed().as_secs_f64());
+    for rule in &rules {
+        println!("{:<11} {}", rule.name, rule.about);
+    }
     Some(true)
 }

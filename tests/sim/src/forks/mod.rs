@@ -16,12 +16,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`rule`] | the candidates |
-//! | [`truth`] | what was really written, and what came of it |
-//! | [`store`] | one store: heads, live entries, log |
-//! | [`relation`] | how two heads relate, as far as two stores can tell |
-//! | [`rebase`] | what an owner does on evidence that its id was written elsewhere |
-//! | [`merge`], [`branches`] | replay and bulk, by dot, and by branch |
-//! | [`world`], [`schedule`] | machines, images, meetings; one random schedule |
+//! | `truth` | what was really written, and what came of it |
+//! | `store` | one store: heads, live entries, log |
+//! | `relation` | how two heads relate, as far as two stores can tell |
+//! | `rebase` | what an owner does on evidence that its id was written elsewhere |
+//! | `merge`, `branches` | replay and bulk, by dot, and by branch |
+//! | `world`, [`schedule`] | machines, images, meetings; one random schedule |
 //! | [`compare`] | many schedules under each rule, and the table |
 //!
 //! Run it with `cargo run -p rejoin-sim --profile ci -- forks --schedules 100000`.

@@ -7,7 +7,7 @@
 //! it never told to anybody a new id (dots, kills, entries and log alike), and only then sends. What it told is a
 //! published fork; for that the rule of merging must do. So that nothing that others hold gets a second name, "told" errs
 //! upwards: what leaves counts as told even if it never arrives, and opening a store counts all of it as told, for whoever
-//! took its image may have gone on to tell it.
+//! took its image may have gone on to tell it. So the position told is a thing of memory: it need not survive a crash.
 //!
 //! The position told is evidence itself: whoever knows more of my id than I ever told has it from somebody else. That
 //! needs no log on either side, where comparing histories does.

@@ -61,7 +61,7 @@ pub const KEPT: Rule = Rule { name: "F1C-16", about: "F1C, 16 chains of each rep
 
 const F2C: Rule = Rule {
     name: "F2C-16",
-    about: "branches are replicas where known, F1R-16 elsewhere",
+    about: "branches are replicas where known, F1C-16 elsewhere",
     split: true,
     ..KEPT
 };
