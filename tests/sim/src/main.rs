@@ -19,8 +19,9 @@ rejoin-sim twice [--seeds N] [--seed BASE]
     Runs each schedule twice and compares what happened.
 rejoin-sim planted [--schedules N] [--seed BASE] [--threads T] [--rule NAME]
     Breaks one rule of the engine after the other; each must be caught. Needs the feature `planted`.
-rejoin-sim forks [--schedules N] [--seed BASE] [--threads T] [--rule NAME] [--running]
-    Compares rules about forks in a model; with --running images are of running machines, memory included.";
+rejoin-sim forks [--schedules N] [--seed BASE] [--threads T] [--rule NAME] [--images KIND]
+    Compares rules about forks in a model. Images are of machines that are `stopped`, of the `disk` of running ones,
+    which is the default, or of their `memory` as well.";
 
 /// A run of at least this many schedules must have met everything.
 const LONG_RUN: u64 = 10_000;
@@ -205,7 +206,7 @@ fn compare_forks(args: &Args<'_>) -> Option<bool> {
         Some(name) => vec![forks::Rule::named(name)?],
         None => forks::Rule::ALL.to_vec(),
     };
-    let images = if args.has("--running") { Images::Running } else { Images::AtRest };
+    let images = args.word("--images").map_or(Some(Images::default()), Images::named)?;
     let options = compare::Options { base, schedules, threads, images };
     println!("base seed {base}, {schedules} schedules for each rule\n{Header}");
     let start = Instant::now();

@@ -19,7 +19,7 @@ pub struct Options {
     pub schedules: u64,
     /// How many at a time.
     pub threads: usize,
-    /// What images are taken of.
+    /// How images are taken.
     pub images: Images,
 }
 

@@ -16,7 +16,7 @@ fn rule(name: &str) -> Rule {
 
 /// Three machines whose logs keep everything; the first has told the others two puts.
 fn three(rule: Rule) -> World {
-    let mut world = World::new(rule, Images::AtRest, &[ALL, ALL, ALL]);
+    let mut world = World::new(rule, Images::Disk, &[ALL, ALL, ALL]);
     world.write(0, &[(0, true), (1, true)]);
     world.meet(0, 1, Stop::Never);
     world.meet(0, 2, Stop::Never);
@@ -129,7 +129,7 @@ fn a_hello_alone_is_enough_to_rename() {
 
 #[test]
 fn logs_that_keep_nothing_do_not_hide_what_was_never_told() {
-    let mut world = World::new(rule("F1R"), Images::AtRest, &[0, 0, 0]);
+    let mut world = World::new(rule("F1R"), Images::Disk, &[0, 0, 0]);
     world.write(0, &[(0, true)]);
     world.meet(0, 1, Stop::Never);
     world.image(0);
@@ -168,7 +168,7 @@ fn a_copy_of_a_machine_that_runs_on_can_tell_what_its_owner_never_told() {
 #[test]
 fn a_copy_that_tells_its_past_is_no_other_history() {
     let owner = |rule| {
-        let mut world = World::new(rule, Images::AtRest, &[0, 0]);
+        let mut world = World::new(rule, Images::Disk, &[0, 0]);
         for key in 0..20 {
             world.write(0, &[(key, true)]);
             if key == 1 {
@@ -188,7 +188,7 @@ fn a_copy_that_tells_its_past_is_no_other_history() {
 fn without_a_fork_the_rules_are_exact() {
     let rules = Rule::ALL.into_iter().filter(|rule| rule.chains || !rule.rebase);
     for rule in rules {
-        let sound = (0..400).map(|index| schedule::run(seed_of(5, index), rule, Images::AtRest));
+        let sound = (0..400).map(|index| schedule::run(seed_of(5, index), rule, Images::Disk));
         for counts in sound.filter(|counts| counts.forked == 0) {
             assert!(nothing_wrong(&counts), "{}: {counts:?}", rule.name);
         }
@@ -201,17 +201,19 @@ fn compare(rule: Rule, images: Images, threads: usize) -> Counts {
 
 #[test]
 fn the_kept_rule_loses_little_and_nothing_of_others() {
-    let [f1, kept] = [rule("F1"), KEPT].map(|rule| compare(rule, Images::AtRest, 2));
+    let [f1, kept] = [rule("F1"), KEPT].map(|rule| compare(rule, Images::Disk, 2));
     assert!(f1.forked > 300 && kept.forked > 300);
     assert_eq!((kept.diverged, kept.bystanders), (0, Lost::default()));
     assert!(kept.lost() * 5 < f1.lost(), "{kept:?}");
     assert!((kept.unpublished.gone + kept.published.gone) * 100 < f1.lost(), "{kept:?}");
     assert!(kept.zombies + kept.duplicates < 20, "{kept:?}");
+    let stopped = compare(KEPT, Images::Stopped, 2);
+    assert_eq!((stopped.zombies, stopped.duplicates, stopped.diverged), (0, 0, 0));
 }
 
 #[test]
 fn no_rule_diverges_and_the_ideal_is_exact() {
-    for images in [Images::AtRest, Images::Running] {
+    for images in [Images::Stopped, Images::Disk, Images::Memory] {
         for rule in Rule::ALL {
             let counts = compare::run(rule, Options { base: 8, schedules: 300, threads: 2, images });
             assert_eq!((counts.diverged, counts.bystanders), (0, Lost::default()), "{}", rule.name);
@@ -222,5 +224,5 @@ fn no_rule_diverges_and_the_ideal_is_exact() {
 
 #[test]
 fn a_seed_says_it_all() {
-    assert_eq!(compare(KEPT, Images::AtRest, 1), compare(KEPT, Images::AtRest, 3));
+    assert_eq!(compare(KEPT, Images::Disk, 1), compare(KEPT, Images::Disk, 3));
 }

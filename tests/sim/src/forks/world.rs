@@ -31,14 +31,28 @@ pub(crate) enum Stop {
     Never,
 }
 
-/// What images are taken of.
+/// How images are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Images {
-    /// Stores that are opened when the image is restored, as a disk's is.
+    /// Of machines that are off: the original is opened after it as its copies are.
+    Stopped,
+    /// Of the disks of machines that run on: copies are opened, the original notices nothing.
     #[default]
-    AtRest,
-    /// Running machines, memory included: nothing is opened afterwards.
-    Running,
+    Disk,
+    /// Of running machines, memory included: nobody is opened.
+    Memory,
+}
+
+impl Images {
+    /// The kind of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "stopped" => Some(Self::Stopped),
+            "disk" => Some(Self::Disk),
+            "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
 }
 
 /// All machines under one rule.
@@ -49,7 +63,7 @@ pub(crate) struct World {
     /// Of which machine, and what.
     pub(crate) images: Vec<(usize, Machine)>,
     rule: Rule,
-    running: bool,
+    kind: Images,
     spent: Counts,
 }
 
@@ -66,7 +80,7 @@ impl World {
             machines: logs.iter().map(machine).collect(),
             images: Vec::new(),
             rule,
-            running: images == Images::Running,
+            kind: images,
             spent: Counts::default(),
         }
     }
@@ -86,12 +100,15 @@ impl World {
 
     /// Takes an image.
     pub(crate) fn image(&mut self, number: usize) {
+        if self.kind == Images::Stopped {
+            self.machines[number] = self.woken(&self.machines[number]);
+        }
         self.images.push((number, self.machines[number].clone()));
     }
 
     fn woken(&self, machine: &Machine) -> Machine {
         let mut machine = machine.clone();
-        if !self.running {
+        if self.kind != Images::Memory {
             machine.store.open(!self.rule.bold);
             if self.rule.fresh {
                 machine.store.own = None;
