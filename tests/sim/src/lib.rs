@@ -12,6 +12,7 @@
 //! | [`machine`], [`disk`], [`clock`], [`identity`], [`network`], [`queue`], [`draw`] | the simulated world |
 //! | [`counters`], [`trace`] | what was met, what happened |
 //! | [`shrink`], [`seeds`] | failing schedules, made small and kept |
+//! | [`forks`] | a model, without engines, that compares rules about forks |
 //!
 //! An app can run its own schedules in its own tests through [`Simulation`].
 
@@ -22,6 +23,7 @@ pub mod counters;
 pub mod disk;
 pub mod draw;
 pub mod faults;
+pub mod forks;
 mod host;
 pub mod identity;
 pub mod machine;

@@ -1,4 +1,4 @@
-//! `rejoin-sim run | replay | twice | planted`: see `USAGE`.
+//! `rejoin-sim run | replay | twice | planted | forks`: see `USAGE`.
 
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use rejoin_core::planted::Planted;
 #[cfg(feature = "planted")]
 use rejoin_core::planted::Rule;
+use rejoin_sim::forks::compare::{self, Header, Images, Row};
 use rejoin_sim::run::{self, Options};
-use rejoin_sim::{Outcome, Plan, Simulation, seeds, shrink};
+use rejoin_sim::{Outcome, Plan, Simulation, forks, seeds, shrink};
 
 const USAGE: &str = "\
 rejoin-sim run [--schedules N] [--seed BASE] [--threads T] [--no-shrink] [--keep-going]
@@ -17,7 +18,10 @@ rejoin-sim replay SEED|FILE [--trace] [--shrink]
 rejoin-sim twice [--seeds N] [--seed BASE]
     Runs each schedule twice and compares what happened.
 rejoin-sim planted [--schedules N] [--seed BASE] [--threads T] [--rule NAME]
-    Breaks one rule of the engine after the other; each must be caught. Needs the feature `planted`.";
+    Breaks one rule of the engine after the other; each must be caught. Needs the feature `planted`.
+rejoin-sim forks [--schedules N] [--seed BASE] [--threads T] [--rule NAME] [--images KIND]
+    Compares rules about forks in a model. Images are of machines that are `stopped`, of the `disk` of running ones,
+    which is the default, or of their `memory` as well.";
 
 /// A run of at least this many schedules must have met everything.
 const LONG_RUN: u64 = 10_000;
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         Some("replay") => replay(&args),
         Some("twice") => twice(&args),
         Some("planted") => planted(&args),
+        Some("forks") => compare_forks(&args),
         _ => None,
     };
     match done {
@@ -47,6 +52,12 @@ struct Args<'a>(&'a [String]);
 impl Args<'_> {
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|arg| arg == name)
+    }
+
+    /// The word after an option.
+    fn word(&self, name: &str) -> Option<&str> {
+        let at = self.0.iter().position(|arg| arg == name)?;
+        self.0.get(at + 1).map(String::as_str)
     }
 
     /// The number after an option; `None` when it is no number.
@@ -166,9 +177,9 @@ fn planted(args: &Args<'_>) -> Option<bool> {
     let (schedules, base, threads) = (args.number("--schedules", 50_000)?, args.base()?, args.threads()?);
     println!("base seed {base}\n{:<18} {:>9}  {:>16}  violated", "rule left out", "schedules", "seed");
     let mut all = true;
-    let only = args.0.iter().position(|arg| arg == "--rule").and_then(|at| args.0.get(at + 1));
+    let only = args.word("--rule");
     let start = Instant::now();
-    let rules = Rule::ALL.into_iter().filter(|rule| only.is_none_or(|only| format!("{rule:?}") == *only));
+    let rules = Rule::ALL.into_iter().filter(|rule| only.is_none_or(|only| format!("{rule:?}") == only));
     for catch in rules.map(|rule| rejoin_sim::planted::hunt(rule, base, schedules, threads)) {
         let rule = format!("{:?}", catch.rule);
         match catch.caught {
@@ -187,4 +198,27 @@ fn planted(args: &Args<'_>) -> Option<bool> {
 fn planted(_args: &Args<'_>) -> Option<bool> {
     eprintln!("build it with --features planted");
     None
+}
+
+fn compare_forks(args: &Args<'_>) -> Option<bool> {
+    let (schedules, base, threads) = (args.number("--schedules", 10_000)?, args.base()?, args.threads()?);
+    let rules = match args.word("--rule") {
+        Some(name) => vec![forks::Rule::named(name)?],
+        None => forks::Rule::ALL.to_vec(),
+    };
+    let images = args.word("--images").map_or(Some(Images::default()), Images::named)?;
+    let options = compare::Options { base, schedules, threads, images };
+    println!("base seed {base}, {schedules} schedules for each rule\n{Header}");
+    let start = Instant::now();
+    let mut forked = 0;
+    for rule in &rules {
+        let counts = compare::run(*rule, options);
+        forked = forked.max(counts.forked);
+        println!("{}", Row(*rule, counts));
+    }
+    println!("up to {forked} schedules with a fork, in {:.0} s", start.elapsed().as_secs_f64());
+    for rule in &rules {
+        println!("{:<11} {}", rule.name, rule.about);
+    }
+    Some(true)
 }
