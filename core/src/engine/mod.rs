@@ -190,7 +190,7 @@ impl<S: Store> Engine<S> {
 
     /// Dots of entries that an unfinished bulk sync has fetched; invisible to reads.
     pub fn staged(&self) -> Result<Vec<Dot>, StoreError> {
-        self.space.staged()
+        self.space.staged(&|_| true, usize::MAX)
     }
 
     /// What a session has carried; `None` when it is not open.

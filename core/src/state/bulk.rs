@@ -106,10 +106,9 @@ impl<S: Store> Space<S> {
         self.disputed.insert(dot);
     }
 
-    /// The staged dots that a bulk needs not bring again, as far as is known.
-    pub(crate) fn usable_stage(&self) -> Result<impl Iterator<Item = Dot> + '_, StoreError> {
-        let usable = |dot: &Dot| !self.heads.contains(dot) && !self.disputed.contains(dot);
-        Ok(self.staged()?.into_iter().filter(usable))
+    /// So many of the staged dots that a bulk needs not bring again, as far as is known.
+    pub(crate) fn usable_stage(&self, most: usize) -> Result<Vec<Dot>, StoreError> {
+        self.staged(&|dot| !self.heads.contains(dot) && !self.disputed.contains(dot), most)
     }
 
     /// Drops a staged entry.
@@ -284,10 +283,9 @@ impl<S: Store> Space<S> {
     /// Drops what is staged of dots that are known by now: they came another way, or with a bulk.
     pub(crate) fn tidy_stage(&mut self) -> Result<(), StoreError> {
         if self.stage_used {
-            let (known, wanted): (Vec<Dot>, Vec<Dot>) =
-                self.staged()?.into_iter().partition(|dot| self.heads.contains(dot));
+            let known = self.staged(&|dot| self.heads.contains(dot), usize::MAX)?;
             known.iter().for_each(|dot| self.unstage(dot));
-            self.stage_used = !wanted.is_empty();
+            self.stage_used = !self.staged(&|_| true, 1)?.is_empty();
             self.disputed.retain(|dot| !self.heads.contains(dot));
         }
         Ok(())

@@ -17,6 +17,7 @@ mod verify;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use thiserror::Error;
 
@@ -161,7 +162,7 @@ impl<S: Store> Space<S> {
             disputed: BTreeSet::new(),
             in_flight: None,
         };
-        space.stage_used = !space.staged()?.is_empty();
+        space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
         if own.is_some_and(|own| own.lineage != config.lineage)
             && config.planted.keeps(Rule::H6NewIncarnation)
@@ -247,12 +248,12 @@ impl<S: Store> Space<S> {
         Incarnation { replica: ReplicaId::derive(&self.identity.device(), &self.id, &nonce), nonce }
     }
 
-    /// Every dot in the stage, in memory.
-    pub(crate) fn staged(&self) -> Result<Vec<Dot>, StoreError> {
+    /// Dots in the stage, in memory: the first so many that are `wanted`.
+    pub(crate) fn staged(&self, wanted: &dyn Fn(&Dot) -> bool, most: usize) -> Result<Vec<Dot>, StoreError> {
         let mut dots = Vec::new();
         self.overlay.scan(Table::Stage, &[], &mut |key, _| {
-            dots.extend(Dot::from_bytes(key));
-            core::ops::ControlFlow::Continue(())
+            dots.extend(Dot::from_bytes(key).filter(wanted));
+            if dots.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(dots)
     }
@@ -288,11 +289,11 @@ fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
     ) {
         (Ok(replica), Ok(head)) => {
             heads.0.insert(ReplicaId::from_bytes(replica), head);
-            core::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         }
         _ => {
             failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
-            core::ops::ControlFlow::Break(())
+            ControlFlow::Break(())
         }
     })?;
     failed.map_or(Ok(heads), Err)

@@ -105,7 +105,7 @@ impl Session {
     /// From here on this session's bulk is the one that is taken in. Says its round, and what it needs not bring.
     fn begin_take<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(u32, DotRuns), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
-        let asked: DotRuns = cx.space.usable_stage()?.take(CHUNK_RUNS / 2).collect();
+        let asked: DotRuns = cx.space.usable_stage(CHUNK_RUNS / 2)?.into_iter().collect();
         self.rounds += 1;
         let round = self.rounds;
         cx.space.stats.bulk_started += 1;
