@@ -38,7 +38,6 @@ impl Durable {
 /// A commit on its way to the disk.
 pub(super) struct InFlight {
     id: u64,
-    keys: Vec<(Table, Vec<u8>)>,
     heads: Vec<(ReplicaId, Head)>,
     frontier: Frontier,
     log: LogBounds,
@@ -88,7 +87,6 @@ impl<S: Store> Space<S> {
         touched.dedup();
         self.in_flight = Some(InFlight {
             id: commit.id,
-            keys: commit.changes.iter().map(|(table, key, _)| (*table, key.clone())).collect(),
             heads,
             frontier: self.frontier.clone(),
             log: self.log,
@@ -143,7 +141,7 @@ impl<S: Store> Space<S> {
         }
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
-        self.overlay.persisted(id, done.keys);
+        self.overlay.persisted(id);
         let saved = own_seq(&self.durable.heads);
         if let Some(own) = done.own.filter(|_| saved > saved_before) {
             self.events.push(Event::Saved { dot: Dot::new(own, saved) });

@@ -252,9 +252,7 @@ impl<S: Store> Space<S> {
         }
         let mut seq = first;
         for change in changes {
-            if self.apply_change(own, seq, change)? {
-                seq += 1;
-            }
+            seq += u64::from(self.apply_change(own, seq, change));
         }
         // A transaction without puts burns a dot all the same.
         let last = Dot::new(own.replica, (seq - 1).max(first));
@@ -313,11 +311,10 @@ impl<S: Store> Space<S> {
     }
 
     /// Applies one row to memory and to the pending delta; says whether it put something at `seq`.
-    fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> Result<bool, StoreError> {
+    fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> bool {
         let pending = self.pending.as_mut().expect("a delta is pending");
         pending.bytes += change.size();
         for entry in &change.live {
-            self.overlay.remove_dot(&entry.dot)?;
             // A put of this same delta never leaves this replica; its dot is burnt.
             if entry.dot.replica == own.replica && entry.dot.seq >= pending.first {
                 pending.puts.remove(&offset(pending.first, entry.dot.seq));
@@ -326,11 +323,12 @@ impl<S: Store> Space<S> {
             }
         }
         self.touched.push(change.key.clone());
-        let Some(payload) = change.payload else { return Ok(false) };
-        let entry = Entry::new(&change.key, Dot::new(own.replica, seq), pending.timestamp, payload.clone());
-        self.overlay.insert_entry(&change.key, entry)?;
+        let dot = Dot::new(own.replica, seq);
+        let entry = |payload: &Payload| Entry::new(&change.key, dot, pending.timestamp, payload.clone());
+        self.overlay.replace_row(&change.key, &change.live, change.payload.as_ref().map(entry));
+        let Some(payload) = change.payload else { return false };
         pending.puts.insert(offset(pending.first, seq), (change.key, payload));
-        Ok(true)
+        true
     }
 
     /// Ends the pending delta: chains, signs and logs it.

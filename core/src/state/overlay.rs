@@ -6,7 +6,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
+use core::ops::{Bound, ControlFlow};
 
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
@@ -25,16 +25,16 @@ struct Slot {
 #[derive(Clone)]
 pub(crate) struct Overlay<S> {
     store: S,
-    slots: BTreeMap<(Table, Vec<u8>), Slot>,
-    /// Keys changed since the last commit left.
-    dirty: BTreeMap<(Table, Vec<u8>), ()>,
-    /// The commit that is being gathered.
+    /// By table: what the commit in flight and the one that is being gathered change.
+    slots: [BTreeMap<Vec<u8>, Slot>; Table::ALL.len()],
+    /// How many keys the commit that is being gathered changes, and its number.
+    dirty: usize,
     next: u64,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, slots: BTreeMap::new(), dirty: BTreeMap::new(), next: 1 }
+        Self { store, slots: Default::default(), dirty: 0, next: 1 }
     }
 
     /// What is durable.
@@ -57,12 +57,12 @@ impl<S: Store> Overlay<S> {
 
     /// Keys of a table that the commit being gathered changes.
     pub(crate) fn dirty_keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
-        let from = self.dirty.range((table, Vec::new())..);
-        from.take_while(move |((of, _), ())| *of == table).map(|((_, key), ())| key.as_slice())
+        let slots = self.slots[table as usize].iter();
+        slots.filter(|(_, slot)| slot.commit == self.next).map(|(key, _)| key.as_slice())
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.dirty > 0
     }
 
     pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
@@ -75,42 +75,37 @@ impl<S: Store> Overlay<S> {
 
     pub(crate) fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         let commit = self.next;
-        self.dirty.insert((table, key.clone()), ());
-        self.slots.insert((table, key), Slot { value, commit });
+        let before = self.slots[table as usize].insert(key, Slot { value, commit });
+        self.dirty += usize::from(before.is_none_or(|before| before.commit < commit));
     }
 
     /// Takes what has gathered as one commit. The changes stay visible here.
     pub(crate) fn take_commit(&mut self) -> Commit {
-        let dirty = core::mem::take(&mut self.dirty);
-        let changes = dirty.into_keys().map(|(table, key)| {
-            let slot = &self.slots[&(table, key.clone())];
-            (table, key, slot.value.clone())
-        });
-        let changes: Vec<Change> = changes.collect();
         let id = self.next;
+        let mut changes: Vec<Change> = Vec::with_capacity(self.dirty);
+        for (table, slots) in Table::ALL.into_iter().zip(&self.slots) {
+            let dirty = slots.iter().filter(|(_, slot)| slot.commit == id);
+            changes.extend(dirty.map(|(key, slot)| (table, key.clone(), slot.value.clone())));
+        }
         self.next += 1;
+        self.dirty = 0;
         Commit { id, changes }
     }
 
     /// The store shows the commit now: its changes need no place here any more.
-    pub(crate) fn persisted(&mut self, id: u64, keys: Vec<(Table, Vec<u8>)>) {
-        for key in keys {
-            // A later commit may have changed the key again.
-            if self.slots.get(&key).is_some_and(|slot| slot.commit <= id) {
-                self.slots.remove(&key);
-            }
-        }
+    pub(crate) fn persisted(&mut self, id: u64) {
+        // The commit that is being gathered may have changed a key again.
+        self.slots.iter_mut().for_each(|slots| slots.retain(|_, slot| slot.commit > id));
     }
 
     /// Forgets everything that is not durable.
     pub(crate) fn clear(&mut self) {
-        self.slots.clear();
-        self.dirty.clear();
+        self.slots = Default::default();
+        self.dirty = 0;
     }
 
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        // A lookup by borrowed key would need a borrowed tuple; one small copy is cheaper than an index of its own.
-        match self.slots.get(&(table, key.to_vec())) {
+        match self.slots[table as usize].get(key) {
             Some(slot) => Ok(slot.value.clone()),
             None => self.store.get(table, key),
         }
@@ -118,11 +113,11 @@ impl<S: Store> Overlay<S> {
 
     /// Visits keys from `first` on, ascending, memory before disk.
     pub(crate) fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        let mut above = self.slots.range((table, first.to_vec())..).peekable();
+        let from = (Bound::Included(first), Bound::Unbounded);
+        let mut above = self.slots[table as usize].range::<[u8], _>(from).peekable();
         let mut stopped = false;
         self.store.scan(table, first, &mut |key, value| {
-            while let Some(((t, k), slot)) = above.next_if(|((t, k), _)| *t == table && k.as_slice() <= key) {
-                debug_assert_eq!(*t, table);
+            while let Some((k, slot)) = above.next_if(|(k, _)| k.as_slice() <= key) {
                 if let Some(value) = &slot.value
                     && visit(k, value).is_break()
                 {
@@ -137,7 +132,7 @@ impl<S: Store> Overlay<S> {
             stopped = flow.is_break();
             flow
         })?;
-        while !stopped && let Some(((_, key), slot)) = above.next_if(|((t, _), _)| *t == table) {
+        while !stopped && let Some((key, slot)) = above.next() {
             if let Some(value) = &slot.value {
                 stopped = visit(key, value).is_break();
             }
@@ -261,6 +256,17 @@ impl<S: Store> Overlay<S> {
             self.put_row(key, &row);
         }
         Ok(())
+    }
+
+    /// What a local write does: `live` is all that a row holds, and `entry`, if any, takes its place.
+    pub(crate) fn replace_row(&mut self, key: &RowKey, live: &[Entry], entry: Option<Entry>) {
+        for dead in live {
+            self.delete(Table::Dots, dead.dot.to_bytes().to_vec());
+        }
+        if let Some(entry) = &entry {
+            self.put(Table::Dots, entry.dot.to_bytes().to_vec(), dot_value(entry, key));
+        }
+        self.put_row(key, entry.as_slice());
     }
 
     pub(crate) fn remove_dot(&mut self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
