@@ -1,0 +1,6 @@
+//! Real engines over stores in memory, brought together by hand: every pair of small states, every interruption, and the
+//! bugs that other engines shipped.
+
+mod histories;
+mod hosts;
+mod subsets;
