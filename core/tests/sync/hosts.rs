@@ -55,7 +55,7 @@ pub(crate) fn payload(text: &str) -> Payload {
     Payload::new(text.as_bytes()).unwrap()
 }
 
-/// What an app sees: row number -> the payloads that it holds, sorted.
+/// What an app sees: row number (the first byte of the element) -> the payloads that it holds, sorted.
 pub(crate) type Shown = BTreeMap<u8, Vec<Vec<u8>>>;
 
 /// One engine, and what came out of it.
@@ -122,7 +122,7 @@ impl Host {
         let mut shown = Shown::new();
         let mut visit = |key: &RowKey, entries: &[rejoin_core::row::Entry]| {
             let payloads = entries.iter().map(|entry| entry.payload.to_vec());
-            let row = shown.entry(key.element()[0]).or_default();
+            let row = shown.entry(key.element().first().copied().unwrap_or_default()).or_default();
             row.extend(payloads);
             row.sort();
         };
@@ -152,6 +152,8 @@ pub(crate) struct Hosts {
     wire: VecDeque<(SessionId, usize, Vec<u8>)>,
     next: u64,
     now: u64,
+    /// How much of that was sleep.
+    asleep: u64,
     /// Bytes sent on all streams.
     pub(crate) bytes: usize,
 }
@@ -159,7 +161,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     pub(crate) fn new(hosts: Vec<Host>) -> Self {
         let (links, wire) = Default::default();
-        Self { hosts, links, wire, next: 1, now: 0, bytes: 0 }
+        Self { hosts, links, wire, next: 1, now: 0, asleep: 0, bytes: 0 }
     }
 
     fn input(&mut self, host: usize, input: Input) {
@@ -203,6 +205,23 @@ impl Hosts {
         true
     }
 
+    /// Loses the oldest frame.
+    pub(crate) fn lose(&mut self) -> bool {
+        self.wire.pop_front().is_some()
+    }
+
+    /// Damages a byte of the oldest frame; `false` when it has none there.
+    pub(crate) fn damage(&mut self, byte: usize) -> bool {
+        let byte = self.wire.front_mut().and_then(|(.., frame)| frame.get_mut(byte));
+        byte.map(|byte| *byte ^= 0x10).is_some()
+    }
+
+    /// Time passes; nobody does anything.
+    pub(crate) const fn sleep(&mut self, by_ms: u64) {
+        self.now += by_ms;
+        self.asleep += by_ms;
+    }
+
     /// Delivers everything; how many frames.
     pub(crate) fn carry(&mut self) -> usize {
         std::iter::from_fn(|| self.deliver().then_some(())).count()
@@ -213,7 +232,7 @@ impl Hosts {
         let mut frames = self.carry();
         while let Some(due) = self.hosts.iter().filter_map(|host| host.engine.poll_timeout()).min() {
             self.now = self.now.max(due);
-            assert!(self.now < 3_600_000, "never silent");
+            assert!(self.now - self.asleep < 3_600_000, "never silent");
             (0..self.hosts.len()).for_each(|host| self.input(host, Input::Tick));
             frames += self.carry();
         }

@@ -3,4 +3,6 @@
 
 mod histories;
 mod hosts;
+mod lost;
+mod stuck;
 mod subsets;

@@ -4,6 +4,9 @@
 //! has removed any subset of those, in one transaction of its own. So a writer of m puts gives 2^0 + 2^1 + ... + 2^m =
 //! 2^(m + 1) - 1 possibilities, sides have the product over the writers, and pairs its square. What two sides must hold
 //! after one session follows from the table in [`join`], which shares nothing with the engine.
+//!
+//! nteract/nteract issue 2067 is a sync that compares by Bloom filters: mostly it ends with the same document, now and then
+//! without some changes. One session must always do, and carry exactly what was missing.
 
 use std::collections::BTreeMap;
 
