@@ -15,9 +15,12 @@ pub fn deltas(data: &[u8]) {
     assert_eq!(delta.entries().count(), delta.puts.len());
     let mut rows = base().0.clone();
     let before = rows.clone();
-    if rows.apply(&delta).is_ok() {
+    if before.version_vector().contains(&delta.last()) {
+        assert_eq!(rows.apply(&delta), Ok(()));
+        assert_eq!(rows, before, "what is known changes nothing");
+    } else if rows.apply(&delta).is_ok() {
         rows.check();
-        assert!(before.version_vector() != rows.version_vector(), "an applied delta is seen");
+        assert!(rows.version_vector().contains(&delta.last()), "an applied delta is seen");
         // Merged as a state it says the same.
         let mut merged = before.clone();
         merged.merge(&rows);
