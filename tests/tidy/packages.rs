@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("rejoin", &["rejoin-core", "rejoin-net"], &["rejoin-sim"]),
     ("rejoin-wasm", &["rejoin-core", "rejoin-net"], &[]),
     ("rejoin-cli", &["rejoin", "rejoin-core", "rejoin-net"], &[]),
+    ("rejoin-fuzz", &["rejoin"], &[]),
 ];
 
 /// A package that is a workspace of its own (benches, fuzz, xtask) stands on top: it may use all, and none uses it.

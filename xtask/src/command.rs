@@ -36,10 +36,22 @@ impl Line {
 
     /// Runs it to its end in `folder`, with its output on ours.
     pub(crate) fn start(&self, folder: &Path) -> Result<ExitStatus, String> {
+        self.command(folder).status().map_err(|error| format!("cannot start `{self}`: {error}"))
+    }
+
+    /// Runs it to its end in `folder`; whether it went well, and all that it printed.
+    pub(crate) fn capture(&self, folder: &Path) -> Result<(bool, String), String> {
+        let output =
+            self.command(folder).output().map_err(|error| format!("cannot start `{self}`: {error}"))?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(folder);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        command.status().map_err(|error| format!("cannot start `{self}`: {error}"))
+        command
     }
 }
 
@@ -72,6 +84,13 @@ mod tests {
         assert_eq!(line.settings, [("RUSTDOCFLAGS".to_owned(), "-Dwarnings".to_owned())]);
         assert_eq!(line.program, "cargo");
         assert_eq!(line.to_string(), text);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_printed_is_captured() {
+        let line = Line::parse("NAME=it sh -c").arguments(&["echo $NAME; echo too >&2; exit 3"]);
+        assert_eq!(line.capture(Path::new(".")), Ok((false, "it\ntoo\n".to_owned())));
     }
 
     #[test]

@@ -6,12 +6,17 @@
 //! | [`run`] | runs steps in order, times them, stops at the first failure |
 //! | [`command`] | a command written as one line, and how it is started |
 //! | [`fresh`] | the quick start of README.md as a crate of its own |
+//! | [`fuzz`] | the fuzz targets, each for some time |
+//! | [`soak`], [`scoreboard`] | everything that draws new cases, for hours; what came of it |
 //! | [`setup`] | the parts of the toolchain that the steps need |
 
 mod command;
 mod fresh;
+mod fuzz;
 mod run;
+mod scoreboard;
 mod setup;
+mod soak;
 mod steps;
 
 use std::env;
@@ -30,6 +35,10 @@ The project's own commands. Run them from the top of the repository.
     cargo xtask lab             real processes, with the amounts of the README: ten partitions of half a minute, fifty
                                 kills, 100 000 rows, twenty bulks cut off (about ten minutes)
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
+    cargo xtask fuzz [--seconds N] [TARGET]
+                                one fuzz target or all, each for N seconds (60); needs nightly and cargo-fuzz
+    cargo xtask soak --hours N  new schedules, power cuts, flipped bits and fuzzing in turn for N hours (0.05 is three
+                                minutes); goes on after a finding, and writes docs/scoreboard.md
     cargo xtask help            this text
 ";
 
@@ -42,15 +51,41 @@ fn main() -> ExitCode {
         ["steps"] => print_steps(),
         ["sim", "--", rest @ ..] | ["sim", rest @ ..] => simulate(rest),
         ["lab"] => lab(),
-        ["fresh"] => fresh::run(&top()).map_or_else(|problem| fail(&problem), |()| ExitCode::SUCCESS),
+        ["fuzz", rest @ ..] => match fuzz_arguments(rest) {
+            Some((seconds, target)) => done(fuzz::run(&top(), target, seconds)),
+            None => usage("`fuzz` takes --seconds N and the name of a target"),
+        },
+        ["soak", "--hours", hours] => match hours.parse() {
+            Ok(hours) => done(soak::run(&top(), hours)),
+            Err(_) => usage("`soak` takes --hours and a number"),
+        },
+        ["fresh"] => done(fresh::run(&top())),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
         [] => usage("no command given"),
+        ["soak", ..] => usage("`soak` takes --hours and a number"),
         ["test", rest @ ..] => usage(&format!("`test` takes only --quick, not `{}`", rest.join(" "))),
         [unknown, ..] => usage(&format!("no command is called `{unknown}`")),
     }
+}
+
+/// Seconds for each target, and which one if not all.
+fn fuzz_arguments<'a>(words: &[&'a str]) -> Option<(u32, Option<&'a str>)> {
+    let (seconds, rest) = match words {
+        ["--seconds", seconds, rest @ ..] => (seconds.parse().ok()?, rest),
+        rest => (fuzz::SECONDS, rest),
+    };
+    match rest {
+        [] => Some((seconds, None)),
+        [target] if !target.starts_with('-') => Some((seconds, Some(target))),
+        _ => None,
+    }
+}
+
+fn done(result: Result<(), String>) -> ExitCode {
+    result.map_or_else(|problem| fail(&problem), |()| ExitCode::SUCCESS)
 }
 
 fn test(amount: steps::Amount) -> ExitCode {
@@ -112,4 +147,20 @@ fn fail(problem: &str) -> ExitCode {
 fn usage(problem: &str) -> ExitCode {
     eprintln!("xtask: {problem}\n\n{HELP}");
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_takes_seconds_and_a_target() {
+        assert_eq!(fuzz_arguments(&[]), Some((fuzz::SECONDS, None)));
+        assert_eq!(fuzz_arguments(&["frames"]), Some((fuzz::SECONDS, Some("frames"))));
+        assert_eq!(fuzz_arguments(&["--seconds", "5"]), Some((5, None)));
+        assert_eq!(fuzz_arguments(&["--seconds", "5", "frames"]), Some((5, Some("frames"))));
+        assert_eq!(fuzz_arguments(&["--seconds", "x"]), None);
+        assert_eq!(fuzz_arguments(&["frames", "deltas"]), None);
+        assert_eq!(fuzz_arguments(&["--hours"]), None);
+    }
 }

@@ -108,7 +108,7 @@ fn entries(store: &MemoryStore, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn flips(options: &OpenOptions) -> Vec<End> {
     let (bytes, whole) = written();
     assert_eq!(end(&bytes, options, &whole), End::Equal);
-    let mut random = Random(32);
+    let mut random = Random(amount("REJOIN_SEED", 32) as u64);
     let flip = |_| {
         let bit = random.below(bytes.len() * 8);
         let mut bytes = bytes.clone();
