@@ -163,6 +163,12 @@ impl<S: Store> Space<S> {
             in_flight: None,
         };
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
+        // A damaged record: nobody vouches for an id that is not made of this device's key.
+        let device = space.identity.device();
+        let is_own = |own: &Incarnation| ReplicaId::derive(&device, &space.id, &own.nonce) == own.replica;
+        if space.incarnation.as_ref().is_some_and(|own| !is_own(own)) {
+            space.retire()?;
+        }
         // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
         if own.is_some_and(|own| own.lineage != config.lineage)
             && config.planted.keeps(Rule::H6NewIncarnation)

@@ -43,7 +43,7 @@ impl Identity for Device {
 
 /// Settings for tests: a log of so many bytes, nothing pushed, and chunks so small that each entry is a frame.
 pub(crate) fn config(log_bytes: u64) -> Config {
-    Config { log_bytes, chunk_bytes: 1, push: Push::Off, ..Config::new(SPACE) }
+    Config { log_bytes, chunk_bytes: 1, leaf_dots: 1, push: Push::Off, ..Config::new(SPACE) }
 }
 
 /// Row number `number` of the one object that these tests write.
