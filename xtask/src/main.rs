@@ -5,9 +5,11 @@
 //! | [`steps`] | the table of everything `cargo xtask test` runs; add a check there |
 //! | [`run`] | runs steps in order, times them, stops at the first failure |
 //! | [`command`] | a command written as one line, and how it is started |
+//! | [`bench`] | rejoin beside its peers, measured |
 //! | [`fresh`] | the quick start of README.md as a crate of its own |
 //! | [`setup`] | the parts of the toolchain that the steps need |
 
+mod bench;
 mod command;
 mod fresh;
 mod run;
@@ -29,6 +31,9 @@ The project's own commands. Run them from the top of the repository.
     cargo xtask sim -- ARGS     the simulator in the ci profile, for example: sim -- run --schedules 1000
     cargo xtask lab             real processes, with the amounts of the README: ten partitions of half a minute, fifty
                                 kills, 100 000 rows, twenty bulks cut off (about ten minutes)
+    cargo xtask bench           builds the peers and measures rejoin beside them, into docs/benchmarks.md (half an hour);
+                                --quick: a tenth of it, --only W5: one workload, --instructions: of the writes, with
+                                valgrind, --micro: the small parts alone; these are shown and not kept
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
     cargo xtask help            this text
 ";
@@ -42,6 +47,10 @@ fn main() -> ExitCode {
         ["steps"] => print_steps(),
         ["sim", "--", rest @ ..] | ["sim", rest @ ..] => simulate(rest),
         ["lab"] => lab(),
+        ["bench", rest @ ..] => match bench::Bench::parse(rest) {
+            Ok(bench) => bench.run(&top()).map_or_else(|problem| fail(&problem), |()| ExitCode::SUCCESS),
+            Err(problem) => usage(&problem),
+        },
         ["fresh"] => fresh::run(&top()).map_or_else(|problem| fail(&problem), |()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -35,6 +35,7 @@ pub(crate) const LAB: &str = "REJOIN_LAB_PARTITIONS=10 REJOIN_LAB_SECONDS=30 REJ
 const ALWAYS: &[(&str, &str)] = &[
     ("format",          "cargo fmt --all --check"),
     ("format xtask",    "cargo fmt --manifest-path xtask/Cargo.toml --check"),
+    ("format benches",  "cargo fmt --manifest-path benches/Cargo.toml --check"),
     ("clippy",          "cargo clippy --locked --workspace --all-targets --all-features -- -D warnings"),
     ("clippy xtask",    "cargo clippy --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask --all-targets -- -D warnings"),
     ("test xtask",      "cargo test --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask"),
