@@ -17,6 +17,9 @@ pub struct Traffic {
     pub messages: usize,
     /// How often something was under way, from first to last: two are a round trip.
     pub half_trips: usize,
+    /// How often the initiator waited before it could send its last data, or had received it, for protocols that go on
+    /// after that to prove that both hold the same.
+    pub data_trips: Option<u32>,
 }
 
 impl Traffic {

@@ -32,7 +32,7 @@ fn to_scalar(value: &Content) -> ScalarValue {
 }
 
 fn to_content(value: &Value<'_>) -> Option<Content> {
-    match value.to_scalar()? {
+    match value.as_scalar()? {
         ScalarValue::Str(text) => Some(Content::Text(text.to_string())),
         ScalarValue::Bytes(bytes) => Some(Content::Bytes(bytes.clone())),
         _ => None,
@@ -156,7 +156,7 @@ impl CounterReplica for Replica {
 
     fn value(&mut self) -> u64 {
         let (value, _) = self.0.get(ROOT, COUNTER).expect(SOUND).expect("it was made");
-        value.to_i64().and_then(|total| u64::try_from(total).ok()).expect("it counts up")
+        value.as_i64().and_then(|total| u64::try_from(total).ok()).expect("it counts up")
     }
 
     fn saved(&mut self) -> usize {

@@ -69,7 +69,7 @@ impl MapReplica for MapOf {
         let images = [self.save().unwrap_or_default(), other.save().unwrap_or_default()];
         self.rows.merge(postcard::from_bytes(&images[1]).expect(SOUND));
         other.rows.merge(postcard::from_bytes(&images[0]).expect(SOUND));
-        Traffic { bytes: images.iter().map(Vec::len).sum(), messages: 2, half_trips: 1 }
+        Traffic { bytes: images.iter().map(Vec::len).sum(), messages: 2, half_trips: 1, data_trips: None }
     }
 
     fn merge(&mut self, other: &mut Self) {

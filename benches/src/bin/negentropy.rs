@@ -27,7 +27,7 @@ fn id(key: &str, time: u64, value: &Content) -> Id {
         Content::Text(text) => hasher.update(text.as_bytes()),
         Content::Bytes(bytes) => hasher.update(bytes),
     };
-    Id::new(*hasher.finalize().as_bytes())
+    Id::from_byte_array(*hasher.finalize().as_bytes())
 }
 
 impl Replica {

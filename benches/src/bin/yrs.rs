@@ -35,6 +35,13 @@ fn to_content(value: Out) -> Option<Content> {
     }
 }
 
+fn to_total(value: Out) -> Option<i64> {
+    match value {
+        Out::Any(Any::Number(total)) => total.as_i64(),
+        _ => None,
+    }
+}
+
 impl Replica {
     /// Client ids are random numbers of 53 bits in real documents; small ones would travel in a byte.
     fn begin(id: u64) -> Self {
@@ -101,7 +108,7 @@ impl MapReplica for Replica {
         self.apply(&to_me);
         other.apply(&to_them);
         let sizes = [&mine, &theirs, &to_them, &to_me].map(Vec::len);
-        Traffic { bytes: sizes.iter().sum(), messages: sizes.len(), half_trips: 2 }
+        Traffic { bytes: sizes.iter().sum(), messages: sizes.len(), half_trips: 2, data_trips: None }
     }
 
     fn absorb(&mut self, other: &mut Self) {
@@ -140,11 +147,8 @@ impl CounterReplica for Replica {
 
     fn increment(&mut self) {
         let mut transaction = self.doc.transact_mut();
-        let total = match self.map.get(&transaction, &self.name) {
-            Some(Out::Any(Any::Number(total))) => total,
-            _ => 0.0,
-        };
-        self.map.insert(&mut transaction, self.name.as_str(), total + 1.0);
+        let total = self.map.get(&transaction, &self.name).and_then(to_total).unwrap_or(0);
+        self.map.insert(&mut transaction, self.name.as_str(), total + 1);
     }
 
     fn absorb(&mut self, other: &mut Self) {
@@ -153,11 +157,8 @@ impl CounterReplica for Replica {
 
     fn value(&mut self) -> u64 {
         let transaction = self.doc.transact();
-        let totals = self.map.iter(&transaction).filter_map(|(_, total)| match total {
-            Out::Any(Any::Number(total)) => Some(total as u64),
-            _ => None,
-        });
-        totals.sum()
+        let totals = self.map.iter(&transaction).filter_map(|(_, total)| to_total(total));
+        u64::try_from(totals.sum::<i64>()).expect("it counts up")
     }
 
     fn saved(&mut self) -> usize {

@@ -61,13 +61,18 @@ fn compare<M: MapReplica>(left: &mut M, right: &mut M, all: &[Row], task: &Task)
     let mut wanted = as_map(all);
     change(left, all, &mut wanted, (task.changed, 0, LEFT), task.values);
     change(right, all, &mut wanted, (task.changed, 1, RIGHT), task.values);
-    let (Traffic { bytes, messages, half_trips }, seconds) = cpu(|| left.sync(right));
+    let (traffic, seconds) = cpu(|| left.sync(right));
+    let Traffic { bytes, messages, half_trips, data_trips } = traffic;
     prove(left, right, &wanted);
-    Measures::default()
+    let mut measures = Measures::default()
         .with("bytes", bytes as f64)
         .with("messages", messages as f64)
         .with("half trips", half_trips as f64)
-        .with("cpu ms", seconds * 1e3)
+        .with("cpu ms", seconds * 1e3);
+    if let Some(trips) = data_trips {
+        measures.add("data trips", f64::from(trips));
+    }
+    measures
 }
 
 /// W5: two writers hold the same rows, change some each, and meet.

@@ -7,17 +7,12 @@ use ::redb::{Database, TableDefinition};
 use rejoin::Node;
 use rejoin_benches::measure::Measures;
 use rejoin_benches::program::Task;
-use rejoin_benches::rows::{Content, Row, rows};
+use rejoin_benches::rows::rows;
+
+use crate::text;
 
 const DISK: &str = "the disk works";
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-
-fn text(row: &Row) -> &str {
-    match &row.value {
-        Content::Text(text) => text,
-        Content::Bytes(_) => unreachable!("asked for hexadecimal values"),
-    }
-}
 
 /// `replicas` tasks write in turn.
 pub(crate) async fn rejoin(task: &Task) -> Measures {

@@ -1,8 +1,10 @@
-//! Whole nodes, as an app embeds them: durable writes against a bare redb, live updates against a bare libp2p stream.
+//! What a node is made of, and whole nodes as an app embeds them: the store on disk, durable writes against a bare redb, live
+//! updates against a bare libp2p stream.
 //!
 //! What waits for a disk or for another thread is measured by the wall, not in CPU seconds.
 
 mod durable;
+mod file;
 mod live;
 mod stream;
 
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use rejoin_benches::measure::Measures;
 use rejoin_benches::program::{self, Task};
+use rejoin_benches::rows::{Content, Row};
 
 fn main() -> ExitCode {
     program::main(run)
@@ -19,6 +22,7 @@ fn run(task: &Task) -> Option<Measures> {
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
     runtime.block_on(async {
         match task.workload.as_str() {
+            "W7-file" => Some(file::keep(task)),
             "W12" => Some(durable::rejoin(task).await),
             "W12-redb" => Some(durable::redb(task)),
             "W13" => Some(live::on_disk(task).await),
@@ -27,6 +31,14 @@ fn run(task: &Task) -> Option<Measures> {
             _ => None,
         }
     })
+}
+
+/// The text of a row; random bytes are not asked for here.
+fn text(row: &Row) -> &str {
+    match &row.value {
+        Content::Text(text) => text,
+        Content::Bytes(_) => unreachable!("asked for hexadecimal values"),
+    }
 }
 
 /// Half and 99 in a hundred of some times, in milliseconds.

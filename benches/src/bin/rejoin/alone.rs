@@ -61,7 +61,7 @@ impl peer::MapReplica for MapAlone {
         self.0.merge_delta(&codec::decode(&deltas[1]).expect(BYTES)).expect("it was made for this value");
         other.0.merge_delta(&codec::decode(&deltas[0]).expect(BYTES)).expect("it was made for this value");
         let bytes = vectors.iter().chain(&deltas).map(Vec::len).sum();
-        Traffic { bytes, messages: 4, half_trips: 2 }
+        Traffic { bytes, messages: 4, half_trips: 2, data_trips: None }
     }
 
     fn merge(&mut self, other: &mut Self) {

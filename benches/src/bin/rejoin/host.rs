@@ -145,6 +145,7 @@ impl Host {
             to_other = self.receive(session, mine);
             to_self = other.receive(session, theirs);
         }
+        traffic.data_trips = self.engine.traffic(session).map(|traffic| traffic.round_trips);
         for host in [self, other] {
             host.engine.handle(host.now, Input::Disconnected { session });
         }

@@ -5,10 +5,8 @@
 //! | [`host`] | what drives an engine by hand: commits at once, frames from one engine to the other |
 //! | [`replica`] | map, set and counter on such a host |
 //! | [`alone`] | the same types without an engine: values that are merged by hand |
-//! | [`file`] | a store on disk, as a node has it |
 
 mod alone;
-mod file;
 mod host;
 mod replica;
 
@@ -25,13 +23,12 @@ fn main() -> ExitCode {
     program::main(run)
 }
 
-/// Workloads that end in `-alone` are those of the values that need no engine; `W7-file` is the store on disk.
+/// Workloads that end in `-alone` are those of the values that need no engine.
 fn run(task: &Task) -> Option<Measures> {
     host::keep_log(task.log);
     match task.workload.as_str() {
         "W2" => Some(workload::set::<SetReplica>(task)),
         "W3" => Some(workload::counter::<CounterReplica>(task)),
-        "W7-file" => Some(file::keep(task)),
         "W2-alone" => Some(workload::set::<SetAlone>(task)),
         "W3-alone" => Some(workload::counter::<CounterAlone>(task)),
         alone if alone.ends_with("-alone") => {

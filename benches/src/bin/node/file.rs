@@ -4,12 +4,12 @@ use rejoin_benches::measure::{Measures, cpu, heap};
 use rejoin_benches::program::Task;
 use rejoin_benches::rows::{Row, rows};
 use rejoin_core::crdt::LwwMapView;
-use rejoin_core::engine::{Engine, Input, Now, Output, Push, WriteError};
+use rejoin_core::engine::{Config, Engine, Input, Now, Output, WriteError};
 use rejoin_core::identity::Ed25519;
+use rejoin_core::{SpaceId, Value};
 use rejoin_net::store::{OpenOptions, RedbStore, Writer};
 
-use crate::host::{config, secret};
-use crate::replica::{to_content, to_value};
+use crate::text;
 
 const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
 /// Rows in one commit.
@@ -17,8 +17,8 @@ const GROUP: usize = 1000;
 const DISK: &str = "the disk works";
 
 fn open(store: RedbStore) -> Engine<RedbStore> {
-    let seed = secret(1);
-    Engine::open(config(Push::Off), Box::new(Ed25519::from_seed(seed)), store, seed).expect(DISK)
+    let seed = [1; 32];
+    Engine::open(Config::new(SpaceId([7; 32])), Box::new(Ed25519::from_seed(seed)), store, seed).expect(DISK)
 }
 
 fn commit(engine: &mut Engine<RedbStore>, writer: &Writer) {
@@ -33,7 +33,7 @@ fn commit(engine: &mut Engine<RedbStore>, writer: &Writer) {
 
 fn put(engine: &mut Engine<RedbStore>, map: &LwwMapView, rows: &[Row]) {
     let written = engine.write(NOW, |tx| -> Result<(), WriteError> {
-        rows.iter().try_for_each(|row| map.put(tx, row.key.as_str(), to_value(&row.value)))
+        rows.iter().try_for_each(|row| map.put(tx, row.key.as_str(), text(row)))
     });
     written.expect("a transaction of this size fits");
 }
