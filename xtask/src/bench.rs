@@ -24,20 +24,20 @@ impl Bench {
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
         let (mut bench, mut words) = (Self::default(), words.iter());
         while let Some(word) = words.next() {
-            bench.is_part = true;
             match *word {
                 "--micro" => bench.micro = true,
                 "--quick" | "--instructions" => bench.words.push((*word).to_owned()),
-                "--only" => {
-                    let workload = words.next().ok_or("`--only` needs a workload, for example W5")?;
-                    bench.words.extend([(*word).to_owned(), (*workload).to_owned()]);
+                "--only" | "--resume" => {
+                    let value = words.next().ok_or(format!("`{word}` needs a value"))?;
+                    bench.words.extend([(*word).to_owned(), (*value).to_owned()]);
                 }
                 _ => {
                     return Err(format!(
-                        "`bench` takes --quick, --only W5, --instructions and --micro, not `{word}`"
+                        "`bench` takes --quick, --only W5, --resume FILE, --instructions and --micro, not `{word}`"
                     ));
                 }
             }
+            bench.is_part |= *word != "--resume";
         }
         Ok(bench)
     }

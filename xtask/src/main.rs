@@ -33,7 +33,8 @@ The project's own commands. Run them from the top of the repository.
                                 kills, 100 000 rows, twenty bulks cut off (about ten minutes)
     cargo xtask bench           builds the peers and measures rejoin beside them, into docs/benchmarks.md (half an hour);
                                 --quick: a tenth of it, --only W5: one workload, --instructions: of the writes, with
-                                valgrind, --micro: the small parts alone; these are shown and not kept
+                                valgrind, --micro: the small parts alone; these are shown and not kept. A run that was
+                                interrupted goes on with --resume FILE
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
     cargo xtask help            this text
 ";

@@ -6,6 +6,8 @@ mod counter;
 mod map;
 mod set;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use counter::counter;
 pub use set::set;

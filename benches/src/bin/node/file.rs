@@ -63,11 +63,7 @@ pub(crate) fn keep(task: &Task) -> Measures {
         let found = map.get(&engine.reader(), row.key.as_str()).expect(DISK);
         (engine, found, writer)
     });
-    assert_eq!(
-        found.and_then(to_content).as_ref(),
-        Some(&row.value),
-        "what was read is not what was written"
-    );
+    assert_eq!(found, Some(Value::from(text(row))), "what was read is not what was written");
     let held = heap() - before;
     drop(engine);
     let count = task.rows as f64;

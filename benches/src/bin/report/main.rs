@@ -38,10 +38,13 @@ struct Arguments {
     instructions: bool,
     /// Where the page and its pictures go; the terminal otherwise.
     docs: Option<PathBuf>,
+    /// Figures of a run that was interrupted.
+    resume: Option<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut found = Arguments { amount: Amount::Full, only: None, instructions: false, docs: None };
+    let mut found =
+        Arguments { amount: Amount::Full, only: None, instructions: false, docs: None, resume: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
@@ -49,9 +52,12 @@ fn arguments() -> Result<Arguments, String> {
             "--quick" => found.amount = Amount::Quick,
             "--instructions" => found.instructions = true,
             "--only" => found.only = Some(value()?),
+            "--resume" => found.resume = Some(PathBuf::from(value()?)),
             "--docs" => found.docs = Some(PathBuf::from(value()?)),
             _ => {
-                return Err(format!("`{word}` is not known; there are --quick, --only W5 and --docs FOLDER"));
+                return Err(format!(
+                    "`{word}` is not known; there are --quick, --only W5, --resume FILE and --docs FOLDER"
+                ));
             }
         }
     }
@@ -80,7 +86,10 @@ fn report(arguments: &Arguments) -> Result<(), String> {
             return Err(format!("no workload is called `{only}`"));
         }
     }
-    let outcomes = Outcomes::measure(&sections, arguments.amount)?;
+    let name = format!("rejoin-bench-{}.tsv", std::process::id());
+    let notes = arguments.resume.clone().unwrap_or_else(|| std::env::temp_dir().join(name));
+    eprintln!("figures are noted in {0}; after an interruption go on with --resume {0}", notes.display());
+    let outcomes = Outcomes::measure(&sections, arguments.amount, &notes)?;
     let page = table::page(&sections, &outcomes, arguments.amount);
     let Some(folder) = &arguments.docs else {
         print!("{page}");

@@ -1,9 +1,11 @@
 //! One process for each round of each cell of the tables, and the median of what the rounds say.
 //!
-//! The rounds of a cell stop early when they have taken their time: what takes long is steady anyway.
+//! The rounds of a cell stop early when they have taken their time: what takes long is steady anyway. Each cell is noted in
+//! a file as soon as it is known, so that a run that was interrupted goes on where it ended.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,8 +21,7 @@ pub(crate) struct Outcomes {
     figures: BTreeMap<(String, String, String), f64>,
     /// Cells that a program could not do well: what happened, in a few words.
     troubles: BTreeMap<(String, String), String>,
-    /// The whole of it, by the wall.
-    pub(crate) seconds: f64,
+    notes: PathBuf,
 }
 
 /// What one cell came to.
@@ -32,18 +33,41 @@ enum Cell {
 }
 
 impl Outcomes {
-    pub(crate) fn measure(sections: &[Section], amount: Amount) -> Result<Self, String> {
-        let (mut outcomes, start) = (Self::default(), Instant::now());
+    /// Measures what `notes` does not know yet.
+    pub(crate) fn measure(sections: &[Section], amount: Amount, notes: &Path) -> Result<Self, String> {
+        let mut outcomes = Self { notes: notes.to_owned(), ..Self::default() };
+        // Without notes it is a new run.
+        let known = std::fs::read_to_string(notes).unwrap_or_default();
+        for line in known.lines() {
+            if let [case, contender, name, value] = line.split('\t').collect::<Vec<_>>()[..] {
+                let key = [case, contender, name].map(str::to_owned).into();
+                outcomes.figures.insert(key, value.parse().map_err(|_| format!("`{line}` is no note"))?);
+            }
+        }
         for section in sections {
             for case in &section.cases {
                 eprintln!("{} {}", section.id, case.label);
                 for contender in &case.contenders {
-                    outcomes.cell(case, contender, amount)?;
+                    if !outcomes.knows(&case.key(), contender.name) {
+                        outcomes.cell(case, contender, amount)?;
+                    }
                 }
             }
         }
-        outcomes.seconds = start.elapsed().as_secs_f64();
         Ok(outcomes)
+    }
+
+    fn knows(&self, case: &str, contender: &str) -> bool {
+        self.figures.keys().any(|key| key.0 == case && key.1 == contender)
+    }
+
+    fn note(&self) -> Result<(), String> {
+        let mut text = String::new();
+        for ((case, contender, name), value) in &self.figures {
+            let _ = writeln!(text, "{case}\t{contender}\t{name}\t{value}");
+        }
+        let cannot = |error| format!("cannot write {}: {error}", self.notes.display());
+        std::fs::write(&self.notes, text).map_err(cannot)
     }
 
     fn cell(&mut self, case: &Case, contender: &Contender, amount: Amount) -> Result<(), String> {
@@ -58,6 +82,7 @@ impl Outcomes {
                 eprintln!("    {:<16} {}", contender.name, shown.join(", "));
                 let key = |name| (case.key(), contender.name.to_owned(), name);
                 self.figures.extend(measures.0.into_iter().map(|(name, value)| (key(name), value)));
+                self.note()?;
             }
             Cell::Cannot => {}
             Cell::Trouble(words) => {

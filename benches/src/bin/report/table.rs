@@ -48,7 +48,6 @@ pub(crate) fn page(sections: &[Section], outcomes: &Outcomes, amount: Amount) ->
     for fact in machine::facts() {
         let _ = writeln!(page, "* {fact}");
     }
-    let _ = writeln!(page, "* The run took {:.0} minutes", (outcomes.seconds / 60.0).ceil());
     if amount == Amount::Quick {
         page.push_str(
             "* **A quick run**: a tenth of the rows, fewer rounds. Goals are those of the full one.\n",
@@ -145,7 +144,11 @@ fn table(section: &Section, outcomes: &Outcomes) -> String {
     names.iter().for_each(|_| text.push_str("--:|"));
     text.push_str("---|\n");
     for case in &section.cases {
-        for metric in &case.metrics {
+        for (index, metric) in case.metrics.iter().enumerate() {
+            // Two contenders may be held against one goal; their figures stand in one row.
+            if case.metrics[..index].iter().any(|before| before.name == metric.name) {
+                continue;
+            }
             let _ = write!(text, "| {}, {} |", case.label, metric.label);
             let cells = names.iter().map(|name| cell(case, name, metric, outcomes));
             cells.for_each(|cell| text.push_str(&format!(" {cell} |")));
