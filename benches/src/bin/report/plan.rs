@@ -276,7 +276,7 @@ fn few_writers() -> Section {
                 metric("messages", "messages", Less, Goal::None),
                 metric("half trips", "half trips", Less, Goal::None),
                 metric("data trips", "round trips until the last data", Less, Figure(1.0)),
-                metric("cpu ms", "CPU ms", Less, cpu).why("the root is computed anew from all live rows of a writer that changed"),
+                metric("cpu ms", "CPU ms", Less, cpu).why(ROOT_WHY),
             ],
         }
     };
@@ -284,9 +284,9 @@ fn few_writers() -> Section {
         id: "W5",
         title: "Sync between few writers",
         about: "Two replicas hold the same rows, change some of them each (every change a transaction and a commit of its \
-                own), and sync. Bytes and messages count both directions; two half trips are a round trip. rejoin's initiator \
-                speaks first, and after the data both prove that they are equal; yrs and loro are let speak at once. rejoin's bytes are signed. negentropy only finds what \
-                differs: the rows are added at 56 bytes. iroh-docs' values are added at 32 bytes.",
+                own), and sync. Bytes and messages count both directions; two half trips are a round trip. rejoin's \
+                initiator speaks first, its bytes are signed, and after the data both prove that they are equal; yrs and \
+                loro are let speak at once. negentropy only finds what differs: the rows are added at 56 bytes. iroh-docs' values are added at 32 bytes.",
         cases: vec![
             case("nothing changed", 100_000, 0, "hex", &SYNCED, 1.0),
             case("10 changed of 10k", 10_000, 10, "hex", &SYNCED, 1.0),
@@ -405,6 +405,8 @@ fn live() -> Section {
 const WRITES_WHY: &str = "a row is found and written by its bytes in sorted tables, three times over: in memory above the store \
     (row and dot), in the commit, in the store; comparing keys and allocating them take half of the time, hashes and \
     signatures a twentieth";
+const ROOT_WHY: &str = "the root is computed anew from all live dots of a writer that changed, several times in a \
+    session, and a third of that time goes into row keys that a root does not need";
 const HEAP_WHY: &str = "rows and dots are two sorted tables of byte vectors, each key and value an allocation, and the row key \
     stands in both";
 const SAVED_WHY: &str = "what is counted are the tables, with dot, time and hash of each entry in full and the row key twice; there \
