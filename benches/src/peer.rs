@@ -103,7 +103,7 @@ pub trait SetReplica: Sized {
     fn settle(&mut self) {}
 
     /// How many elements there are.
-    fn len(&mut self) -> usize;
+    fn count(&mut self) -> usize;
 
     /// Bytes of the whole state when it is saved.
     fn saved(&mut self) -> usize;

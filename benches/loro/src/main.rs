@@ -129,7 +129,7 @@ impl SetReplica for Replica {
         self.doc.commit();
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.map.len()
     }
 

@@ -127,7 +127,7 @@ impl SetReplica for Replica {
         self.0.commit();
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.0.length(ROOT)
     }
 

@@ -104,7 +104,7 @@ impl SetReplica for SetOf {
         self.elements.apply(self.elements.rm(element, context));
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.elements.iter().count()
     }
 

@@ -130,7 +130,7 @@ impl SetReplica for Replica {
         self.map.remove(&mut self.doc.transact_mut(), element);
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.map.len(&self.doc.transact()) as usize
     }
 

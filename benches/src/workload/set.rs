@@ -17,13 +17,13 @@ pub fn set<S: SetReplica>(task: &Task) -> Measures {
         replica.settle();
     });
     let held = heap() - before;
-    assert_eq!(replica.len(), elements.len());
+    assert_eq!(replica.count(), elements.len());
     let saved = replica.saved();
     let ((), removing) = cpu(|| {
         elements.iter().for_each(|element| replica.remove(element));
         replica.settle();
     });
-    assert_eq!(replica.len(), 0);
+    assert_eq!(replica.count(), 0);
     let left = replica.saved().saturating_sub(empty);
     Measures::default()
         .with("adds/s", count / seconds)

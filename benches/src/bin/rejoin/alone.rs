@@ -89,7 +89,7 @@ impl peer::SetReplica for SetAlone {
         self.0.remove(element).expect(SOUND);
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.0.len()
     }
 

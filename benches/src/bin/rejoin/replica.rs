@@ -133,7 +133,7 @@ impl peer::SetReplica for SetReplica {
         self.host.settle();
     }
 
-    fn len(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.set.len(&self.host.engine.reader()).expect(READS)
     }
 
