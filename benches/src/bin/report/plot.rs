@@ -13,6 +13,8 @@ const WIRE: (&str, &str) = ("Bytes of a sync, by rows changed on each side", "be
 const MEMORY: (&str, &str) = ("Bytes a row takes, in memory and saved", "bench-memory.svg");
 
 const SIZE: (u32, u32) = (760, 420);
+/// How far beyond the last point the axis goes, to have room for the names.
+const LEGEND: f64 = 3.0;
 const FONT: (&str, i32) = ("sans-serif", 15);
 const PEERS: [&str; 7] = ["rejoin", "automerge", "yrs", "loro", "crdts", "iroh-docs", "negentropy"];
 /// Told apart by eyes that see few colours (Okabe and Ito); rejoin is black.
@@ -78,7 +80,7 @@ fn lines(
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(80)
-        .build_cartesian_2d((first.0..last.0 * 1.01).log_scale(), (low * 0.8..high * 1.3).log_scale())?;
+        .build_cartesian_2d((first.0..last.0 * LEGEND).log_scale(), (low * 0.8..high * 1.3).log_scale())?;
     chart
         .configure_mesh()
         .x_label_formatter(&|x| crate::goal::human(x.round()))
