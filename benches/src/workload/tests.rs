@@ -9,7 +9,7 @@ use crate::peer::{MapReplica, Traffic};
 use crate::program::Task;
 use crate::rows::{Content, Row};
 
-/// A map where the later write of a key wins. With `LOSES` a sync leaves out the last row of what it brings.
+/// A map where the later write of a key wins. With `LOSES` a sync leaves out the first row of what is new.
 struct Toy<const LOSES: bool> {
     rows: BTreeMap<String, (u64, Content)>,
     clock: u64,
@@ -17,9 +17,11 @@ struct Toy<const LOSES: bool> {
 
 impl<const LOSES: bool> Toy<LOSES> {
     fn take(&mut self, other: &Self) {
-        let left_out = usize::from(LOSES);
-        for (key, row) in other.rows.iter().take(other.rows.len() - left_out) {
-            if self.rows.get(key).is_none_or(|held| held < row) {
+        let mut to_lose = LOSES;
+        for (key, row) in &other.rows {
+            self.clock = self.clock.max(row.0);
+            let is_news = self.rows.get(key).is_none_or(|held| held < row);
+            if is_news && !std::mem::take(&mut to_lose) {
                 self.rows.insert(key.clone(), row.clone());
             }
         }
@@ -27,8 +29,8 @@ impl<const LOSES: bool> Toy<LOSES> {
 }
 
 impl<const LOSES: bool> MapReplica for Toy<LOSES> {
-    fn new(id: u64) -> Self {
-        Self { rows: BTreeMap::new(), clock: id << 32 }
+    fn new(_: u64) -> Self {
+        Self { rows: BTreeMap::new(), clock: 0 }
     }
 
     fn put(&mut self, rows: &[Row]) {
@@ -54,8 +56,8 @@ impl<const LOSES: bool> MapReplica for Toy<LOSES> {
         Self::new(id)
     }
 
-    fn fork(&mut self, id: u64) -> Self {
-        Self { rows: self.rows.clone(), clock: id << 40 }
+    fn fork(&mut self, _: u64) -> Self {
+        Self { rows: self.rows.clone(), clock: self.clock }
     }
 
     fn sync(&mut self, other: &mut Self) -> Traffic {
