@@ -22,6 +22,8 @@ pub(crate) struct Outcomes {
     /// Cells that a program could not do well: what happened, in a few words.
     troubles: BTreeMap<(String, String), String>,
     notes: PathBuf,
+    /// Some figures are those of an earlier, interrupted run.
+    pub(crate) is_resumed: bool,
 }
 
 /// What one cell came to.
@@ -38,6 +40,7 @@ impl Outcomes {
         let mut outcomes = Self { notes: notes.to_owned(), ..Self::default() };
         // Without notes it is a new run.
         let known = std::fs::read_to_string(notes).unwrap_or_default();
+        outcomes.is_resumed = !known.is_empty();
         for line in known.lines() {
             if let [case, contender, name, value] = line.split('\t').collect::<Vec<_>>()[..] {
                 let key = [case, contender, name].map(str::to_owned).into();

@@ -48,6 +48,9 @@ pub(crate) fn page(sections: &[Section], outcomes: &Outcomes, amount: Amount) ->
     for fact in machine::facts() {
         let _ = writeln!(page, "* {fact}");
     }
+    if outcomes.is_resumed {
+        page.push_str("* Measured in several parts on one day, beside other work\n");
+    }
     if amount == Amount::Quick {
         page.push_str(
             "* **A quick run**: a tenth of the rows, fewer rounds. Goals are those of the full one.\n",
