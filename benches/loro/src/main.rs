@@ -95,7 +95,8 @@ impl MapReplica for Replica {
         let covers = |more: &Self, vector: &[u8]| {
             VersionVector::decode(vector).expect(SOUND).includes_vv(&more.doc.oplog_vv())
         };
-        let mut traffic = Traffic { bytes: mine.len() + theirs.len(), messages: 2, half_trips: 1, data_trips: None };
+        let mut traffic =
+            Traffic { bytes: mine.len() + theirs.len(), messages: 2, half_trips: 1, data_trips: None };
         let to_them = (!covers(self, &theirs)).then(|| self.lacking(&theirs));
         let to_me = (!covers(other, &mine)).then(|| other.lacking(&mine));
         for update in [&to_them, &to_me].into_iter().flatten() {
