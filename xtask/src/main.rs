@@ -5,11 +5,13 @@
 //! | [`steps`] | the table of everything `cargo xtask test` runs; add a check there |
 //! | [`run`] | runs steps in order, times them, stops at the first failure |
 //! | [`command`] | a command written as one line, and how it is started |
+//! | [`bench`] | rejoin beside its peers, measured |
 //! | [`fresh`] | the quick start of README.md as a crate of its own |
 //! | [`fuzz`] | the fuzz targets, each for some time |
 //! | [`soak`], [`scoreboard`] | everything that draws new cases, for hours; what came of it |
 //! | [`setup`] | the parts of the toolchain that the steps need |
 
+mod bench;
 mod command;
 mod fresh;
 mod fuzz;
@@ -34,6 +36,10 @@ The project's own commands. Run them from the top of the repository.
     cargo xtask sim -- ARGS     the simulator in the ci profile, for example: sim -- run --schedules 1000
     cargo xtask lab             real processes, with the amounts of the README: ten partitions of half a minute, fifty
                                 kills, 100 000 rows, twenty bulks cut off (about ten minutes)
+    cargo xtask bench           builds the peers and measures rejoin beside them, into docs/benchmarks.md (half an hour);
+                                --quick: a tenth of it, --only W5: one workload, --instructions: of the writes, with
+                                valgrind, --micro: the small parts alone; these are shown and not kept. A run that was
+                                interrupted goes on with --resume FILE
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
     cargo xtask fuzz [--seconds N] [TARGET]
                                 one fuzz target or all, each for N seconds (60); needs nightly and cargo-fuzz
@@ -58,6 +64,10 @@ fn main() -> ExitCode {
         ["soak", "--hours", hours] => match hours.parse() {
             Ok(hours) => done(soak::run(&top(), hours)),
             Err(_) => usage("`soak` takes --hours and a number"),
+        },
+        ["bench", rest @ ..] => match bench::Bench::parse(rest) {
+            Ok(bench) => done(bench.run(&top())),
+            Err(problem) => usage(&problem),
         },
         ["fresh"] => done(fresh::run(&top())),
         ["help" | "--help" | "-h"] => {

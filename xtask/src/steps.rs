@@ -36,6 +36,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("format",          "cargo fmt --all --check"),
     ("format xtask",    "cargo fmt --manifest-path xtask/Cargo.toml --check"),
     ("format fuzz",     "cargo fmt --manifest-path fuzz/Cargo.toml --check"),
+    ("format benches",  "cargo fmt --manifest-path benches/Cargo.toml --check"),
     ("clippy",          "cargo clippy --locked --workspace --all-targets --all-features -- -D warnings"),
     ("clippy xtask",    "cargo clippy --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask --all-targets -- -D warnings"),
     ("test xtask",      "cargo test --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask"),

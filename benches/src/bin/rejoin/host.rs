@@ -1,0 +1,178 @@
+//! A host without sockets, files and clocks: it carries out what an engine asks for at once, and joins two engines.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rejoin_benches::peer::Traffic;
+use rejoin_core::SpaceId;
+use rejoin_core::engine::{
+    Config, Engine, Event, GossipId, Input, Now, Output, Push, Role, SessionId, Transaction, WriteError,
+};
+use rejoin_core::identity::Ed25519;
+use rejoin_core::store::{MemoryStore, Store, Table};
+
+/// Rows that gather before they leave as one commit: what a busy app writes while one commit is on its way.
+const GROUP: usize = 1000;
+const SPACE: SpaceId = SpaceId([7; 32]);
+/// Half trips after which two engines that say nothing new are stuck.
+const PATIENCE: usize = 10_000;
+
+static KEEPS_LOG: AtomicBool = AtomicBool::new(true);
+
+/// Whether hosts that are made from now on keep a log, which is bounded, and so no cost of a row.
+pub(crate) fn keep_log(keep: bool) {
+    KEEPS_LOG.store(keep, Ordering::Relaxed);
+}
+
+/// One engine and what drives it.
+pub(crate) struct Host {
+    pub(crate) engine: Engine<MemoryStore>,
+    now: Now,
+    /// Rows written since the last commit.
+    waiting: usize,
+    sessions: u64,
+    /// The session that last ended with equal roots.
+    agreed: Option<SessionId>,
+    published: Vec<Vec<u8>>,
+}
+
+/// How an engine is opened here.
+pub(crate) fn config(push: Push) -> Config {
+    let mut config = Config::new(SPACE);
+    config.push = push;
+    if !KEEPS_LOG.load(Ordering::Relaxed) {
+        config.log_bytes = 0;
+    }
+    config
+}
+
+/// Secret and seed that follow from a number.
+pub(crate) fn secret(id: u64) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&id.to_le_bytes());
+    seed
+}
+
+impl Host {
+    pub(crate) fn new(id: u64, push: Push) -> Self {
+        let seed = secret(id);
+        let identity = Box::new(Ed25519::from_seed(seed));
+        let engine =
+            Engine::open(config(push), identity, MemoryStore::new(), seed).expect("an empty store opens");
+        let now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
+        Self { engine, now, waiting: 0, sessions: 0, agreed: None, published: Vec::new() }
+    }
+
+    /// One transaction of `rows` rows; every so many rows make a commit.
+    pub(crate) fn write(
+        &mut self,
+        rows: usize,
+        write: impl FnOnce(&mut Transaction<'_, MemoryStore>) -> Result<(), WriteError>,
+    ) {
+        self.engine.write(self.now, write).expect("a transaction of this size fits");
+        self.waiting += rows;
+        if self.waiting >= GROUP {
+            self.commit();
+        }
+    }
+
+    /// Makes everything durable, as far as memory is.
+    pub(crate) fn commit(&mut self) {
+        self.waiting = 0;
+        let frames = self.run(None);
+        assert!(frames.is_empty(), "nobody is connected");
+    }
+
+    /// Everything durable, and the root that proves it computed.
+    pub(crate) fn settle(&mut self) {
+        self.commit();
+        self.engine.root().expect("a store in memory can be read");
+    }
+
+    /// One mutation, then every output carried out in order. Returns the frames for the other side.
+    fn run(&mut self, input: Option<Input>) -> Vec<Vec<u8>> {
+        if let Some(input) = input {
+            self.engine.handle(self.now, input);
+        }
+        let mut frames = Vec::new();
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Persist(commit) => {
+                    self.engine.store_mut().apply(&commit);
+                    self.engine.handle(self.now, Input::Persisted { commit: commit.id, result: Ok(()) });
+                }
+                Output::Send { frame, .. } => frames.push(frame),
+                Output::Publish { frame } => self.published.push(frame),
+                Output::Event(Event::InSync { session, .. }) => self.agreed = Some(session),
+                Output::Disconnect { reason, .. } => panic!("disconnected: {reason:?}"),
+                Output::Judged { .. } | Output::Event(_) => {}
+            }
+        }
+        frames
+    }
+
+    /// Takes in what another host has published.
+    pub(crate) fn hear(&mut self, other: &mut Self) {
+        for (index, frame) in std::mem::take(&mut other.published).into_iter().enumerate() {
+            self.run(Some(Input::Gossiped { id: GossipId(index as u64), frame }));
+        }
+    }
+
+    fn receive(&mut self, session: SessionId, frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        frames.into_iter().flat_map(|frame| self.run(Some(Input::Received { session, frame }))).collect()
+    }
+
+    /// Joins two engines by one stream until both name the same root.
+    pub(crate) fn sync(&mut self, other: &mut Self) -> Traffic {
+        let session = SessionId(self.sessions.max(other.sessions) + 1);
+        (self.sessions, other.sessions) = (session.0, session.0);
+        let connect = |role| Some(Input::Connected { session, role });
+        let mut to_self = other.run(connect(Role::Responder));
+        let mut to_other = self.run(connect(Role::Initiator));
+        let mut traffic = Traffic::default();
+        let agreed = |host: &Self| host.agreed == Some(session);
+        while !(to_self.is_empty() && to_other.is_empty() && agreed(self) && agreed(other)) {
+            assert!(traffic.half_trips < PATIENCE, "the engines do not agree");
+            traffic.half_trips += 1;
+            if to_self.is_empty() && to_other.is_empty() {
+                (to_other, to_self) = (self.wait(), other.wait());
+                continue;
+            }
+            let under_way = to_self.iter().chain(&to_other);
+            traffic.messages += to_self.len() + to_other.len();
+            traffic.bytes += under_way.map(Vec::len).sum::<usize>();
+            let (mine, theirs) = (std::mem::take(&mut to_self), std::mem::take(&mut to_other));
+            to_other = self.receive(session, mine);
+            to_self = other.receive(session, theirs);
+        }
+        traffic.data_trips = self.engine.traffic(session).map(|traffic| traffic.round_trips);
+        for host in [self, other] {
+            host.engine.handle(host.now, Input::Disconnected { session });
+        }
+        traffic
+    }
+
+    /// Lets the time pass that the engine waits for.
+    fn wait(&mut self) -> Vec<Vec<u8>> {
+        match self.engine.poll_timeout() {
+            Some(due) => {
+                self.now.mono_ms = self.now.mono_ms.max(due);
+                self.run(Some(Input::Tick))
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Bytes of keys and values in the tables that are the state: without the log, which is bounded, and the stage.
+    pub(crate) fn stored(&mut self) -> usize {
+        let (store, mut bytes) = (self.engine.store_mut(), 0);
+        for table in [Table::Meta, Table::Replicas, Table::Rows, Table::Dots] {
+            let read = store.scan(table, &[], &mut |key, value| {
+                bytes += key.len() + value.len();
+                ControlFlow::Continue(())
+            });
+            read.expect("a store in memory can be read");
+        }
+        bytes
+    }
+}
