@@ -182,7 +182,7 @@ impl Home {
 /// Writes a later format into a store, as a later version would.
 fn make_newer(file: &Path) {
     let (mut store, writer) = RedbStore::open(file, &OpenOptions::default()).expect("a store");
-    let changes = vec![(Table::Meta, b"format".to_vec(), Some(codec::encode(&2_u32)))];
+    let changes = vec![(Table::Meta, b"format".to_vec(), Some(codec::encode(&(FORMAT + 1))))];
     writer.commit(&Commit { id: 1, changes }).expect("written");
     store.show().expect("shown");
     drop(writer);
