@@ -74,7 +74,7 @@ pub(crate) fn simulator(arguments: &[&str]) -> &'static str {
 
 fn expand(examples: &[String], amount: Amount) -> Vec<Step> {
     let (rows, schedules) = match amount {
-        Amount::Full => ([ALWAYS, FULL].concat(), "20000"),
+        Amount::Full => ([ALWAYS, FULL].concat(), "100000"),
         Amount::Quick => (ALWAYS.to_vec(), "2000"),
     };
     let mut steps = Vec::new();
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn quick_runs_fewer_schedules() {
         let (full, quick) = (shown(Amount::Full), shown(Amount::Quick));
-        assert!(full.iter().any(|line| line.ends_with("run --schedules 20000")));
+        assert!(full.iter().any(|line| line.ends_with("run --schedules 100000")));
         assert!(quick.iter().any(|line| line.ends_with("run --schedules 2000")));
         assert!(quick.len() < full.len());
     }

@@ -10,7 +10,7 @@ use std::thread;
 
 use rejoin::core::codec;
 use rejoin::core::store::{Commit, Table};
-use rejoin::net::store::{OpenOptions, RedbStore};
+use rejoin::net::store::{FORMAT, OpenOptions, RedbStore};
 use serde_json::{Value, json};
 
 use crate::support::{Home, Random, rows, said};

@@ -88,8 +88,8 @@ impl World {
     fn check_receipts(&self, number: usize) -> Result<(), Violation> {
         let engine = self.machines[number].engine();
         for (session, peer) in self.network.sessions_of(number) {
-            // What a peer says of itself is as sound as its stream.
-            let sound = self.oracle.exact && !self.network.was_damaged(session);
+            // What a peer says of itself is as sound as its stream, both ways.
+            let sound = self.oracle.exact && !self.network.is_broken(session);
             let Some(held) = engine.held_by(session).filter(|_| sound) else { continue };
             let disk = self.machines[peer].disk.vector();
             if self.machines[peer].went_back {

@@ -21,8 +21,9 @@ impl World {
         self.machines[number].handle(self.now, input);
         let (bulk, gossip) = self.machines[number].took_bulk();
         if bulk {
-            // What a bulk tells is vouched for by its stream alone, which keeps damage out.
-            if session.is_some_and(|session| self.network.was_damaged(session)) {
+            // What a bulk tells is vouched for by its stream alone, which keeps damage out. A damaged question is enough:
+            // what was not asked about is not answered.
+            if session.is_some_and(|session| self.network.is_broken(session)) {
                 self.hostile = true;
                 self.oracle.exact = false;
             }

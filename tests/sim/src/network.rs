@@ -264,11 +264,6 @@ impl Network {
         Arrival::Item(to, session(number, side), item)
     }
 
-    /// Whether a damaged frame came out of an end.
-    pub fn was_damaged(&self, session: SessionId) -> bool {
-        self.find(session).is_some_and(|(number, side)| self.streams[number].ends[side].damaged)
-    }
-
     /// Whether a damaged frame came out of either end of a stream: a damaged question gets a strange answer.
     pub fn is_broken(&self, session: SessionId) -> bool {
         self.find(session).is_some_and(|(number, _)| self.streams[number].ends.iter().any(|end| end.damaged))
