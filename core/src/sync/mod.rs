@@ -3,11 +3,12 @@
 //! The messages in order, both directions at once (initiator I, responder R):
 //!
 //! 1. I: `Hello` names its durable state. R: equal, and it answers `Root`: done, one round trip, 160 bytes both ways.
-//! 2. Else R answers `Hello` (and `Vector`, when it is wide) and at once begins to send what I lacks; I does the same when
-//!    that arrives. If the sender's log reaches back to the receiver's vector: `Deltas`. Else `BulkOffer`, `BulkAsk`,
-//!    chunks, heads, tail, end: see [`serve`] and [`take`].
-//! 3. When a side has sent all and settled all it received, it says `Root`. Equal claims of both: proven in sync.
-//! 4. The stream stays open. Committed deltas follow at once; a hello again after a bulk commit, after something was
+//! 2. Else R answers `Hello` and at once begins to send what I lacks; I does the same when that arrives. Where vectors are
+//!    wide they are made out by a sum, and `Rest` or `Vector` follow: see [`vector`].
+//! 3. If the sender's log reaches back to the receiver's vector: `Deltas`. Else a bulk: `Offer`, `Accept`, questions about
+//!    what the receiver has seen ([`compare`]), chunks of what it has not, heads, tail, end: see [`serve`] and [`take`].
+//! 4. When a side has sent all and settled all it received, it says `Root`. Equal claims of both: proven in sync.
+//! 5. The stream stays open. Committed deltas follow at once; a hello again after a bulk commit, after something was
 //!    dropped, and every half minute while the two have changed since they last agreed: that is the anti-entropy.
 //!
 //! Nothing here knows a data type; nothing here reads memory that is not durable, except to apply what arrives.
