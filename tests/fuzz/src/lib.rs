@@ -1,7 +1,7 @@
 //! What a fuzzer calls: functions from bytes to nothing that panic when a promise is broken.
 //!
 //! They are plain functions of a plain package, so that the ordinary tests run them over their seeds and over bytes drawn
-//! from a generator, on the pinned toolchain, and a crash becomes a line of [`tests`]. The workspace `fuzz` wraps each for
+//! from a generator, on the pinned toolchain, and a crash becomes a line of `tests.rs`. The workspace `fuzz` wraps each for
 //! libFuzzer in five lines; `cargo xtask fuzz` runs those.
 //!
 //! | target | bytes are | what must hold |
