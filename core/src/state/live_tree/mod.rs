@@ -92,6 +92,8 @@ pub(crate) struct LiveTree {
     stale: BTreeSet<Block>,
     /// Blocks with a mark in the store.
     marked: BTreeSet<Block>,
+    /// Those that are one and not the other: what the next commit sets right.
+    odd: BTreeSet<Block>,
     /// Nodes that were computed and are not in the store yet; nothing for those that are to go.
     unsaved: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
@@ -118,7 +120,8 @@ impl LiveTree {
                 }
             }
         })?;
-        failed.map_or(Ok(Self { leaf_dots, stale: marked.clone(), marked, unsaved: BTreeMap::new() }), Err)
+        let (stale, odd, unsaved) = (marked.clone(), BTreeSet::new(), BTreeMap::new());
+        failed.map_or(Ok(Self { leaf_dots, stale, marked, odd, unsaved }), Err)
     }
 
     /// For a store that has dots and no tree: everything is out of date. Reads the index of dots.
@@ -128,7 +131,8 @@ impl LiveTree {
             stale.extend(Dot::from_bytes(key).as_ref().map(block_of));
             ControlFlow::Continue(())
         })?;
-        Ok(Self { leaf_dots, stale, marked: BTreeSet::new(), unsaved: BTreeMap::new() })
+        let (marked, odd, unsaved) = (BTreeSet::new(), stale.clone(), BTreeMap::new());
+        Ok(Self { leaf_dots, stale, marked, odd, unsaved })
     }
 
     /// Whether there is so much to bring up to date that it should be done.
@@ -139,10 +143,9 @@ impl LiveTree {
     /// What a commit that changes `dots` is to write besides.
     pub(crate) fn changes<'a>(&self, dots: impl Iterator<Item = &'a [u8]>) -> TreeChanges {
         let touched: BTreeSet<Block> = dots.filter_map(Dot::from_bytes).map(|dot| block_of(&dot)).collect();
-        let wanted = |block: &&Block| self.stale.contains(*block) || touched.contains(*block);
-        let unmarked = self.marked.iter().filter(|block| !wanted(block)).copied().collect();
-        let stale = self.stale.iter().chain(&touched);
-        let marked = stale.filter(|block| !self.marked.contains(*block)).copied().collect();
+        let is_marked = |block: &&Block| self.marked.contains(*block);
+        let unmarked = self.odd.difference(&touched).filter(is_marked).copied().collect();
+        let marked = self.odd.union(&touched).filter(|block| !is_marked(block)).copied().collect();
         let nodes = self.unsaved.iter().map(|(key, node)| (key.clone(), node.clone())).collect();
         TreeChanges { touched, marked, unmarked, nodes }
     }
@@ -155,11 +158,26 @@ impl LiveTree {
                 self.unsaved.remove(&key);
             }
         }
-        self.marked.extend(changes.marked);
-        changes.unmarked.iter().for_each(|block| {
-            self.marked.remove(block);
-        });
-        self.stale.extend(changes.touched);
+        for block in changes.marked {
+            self.marked.insert(block);
+            self.compare(block);
+        }
+        for block in changes.unmarked {
+            self.marked.remove(&block);
+            self.compare(block);
+        }
+        for block in changes.touched {
+            self.stale.insert(block);
+            self.compare(block);
+        }
+    }
+
+    fn compare(&mut self, block: Block) {
+        if self.stale.contains(&block) == self.marked.contains(&block) {
+            self.odd.remove(&block);
+        } else {
+            self.odd.insert(block);
+        }
     }
 
     /// The live root of a replica known up to `seq`, brought up to date.
@@ -173,6 +191,7 @@ impl LiveTree {
         let node = self.refresh(store, Range::top(*replica, seq), &blocks, false)?;
         for block in blocks {
             self.stale.remove(&(*replica, block));
+            self.compare((*replica, block));
         }
         Ok(node.map_or_else(|| tree::live_leaf(&[]), |node| node.hash))
     }

@@ -78,6 +78,9 @@ fn commit(store: &mut MemoryStore, tree: &mut LiveTree, put: bool, run: (u8, u16
 }
 
 fn is_right(store: &MemoryStore, tree: &LiveTree, seqs: Seqs) -> Result<(), String> {
+    if !tree.odd.iter().eq(tree.stale.symmetric_difference(&tree.marked)) {
+        return Err("marks and blocks out of date differ elsewhere than noted".into());
+    }
     let mut met = 0;
     for (number, seq) in (0..2).zip(seqs) {
         tree.audit(store, Range::top(replica(number), seq), &mut met)?;
