@@ -64,9 +64,9 @@ impl World {
         while let Some(output) = self.nodes[node].poll_output() {
             match output {
                 Output::Persist(commit) => {
-                    self.nodes[node].store_mut().apply(&commit);
+                    let result = self.nodes[node].store_mut().apply(&commit);
                     let now = self.now();
-                    self.nodes[node].handle(now, Input::Persisted { commit: commit.id, result: Ok(()) });
+                    self.nodes[node].handle(now, Input::Persisted { commit: commit.id, result });
                 }
                 Output::Send { session, frame } => {
                     self.sent += 1;

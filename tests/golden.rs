@@ -72,8 +72,8 @@ impl Side {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Persist(commit) => {
-                    self.engine.store_mut().apply(&commit);
-                    self.engine.handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+                    let result = self.engine.store_mut().apply(&commit);
+                    self.engine.handle(NOW, Input::Persisted { commit: commit.id, result });
                 }
                 Output::Send { frame, .. } => frames.push(frame),
                 Output::Disconnect { reason, .. } => panic!("disconnected: {reason:?}"),

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::planted::Planted;
 use crate::row::RowKey;
-use crate::store::{Commit, StoreError};
+use crate::store::{Commit, Merged, StoreError};
 
 /// The two clocks, read by the host just before a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +75,8 @@ pub enum Input {
     Persisted {
         /// The number of the commit.
         commit: u64,
-        /// Whether it is durable.
-        result: Result<(), StoreError>,
+        /// What writing it gave, if it is durable.
+        result: Result<Merged, StoreError>,
     },
     /// The time of [`crate::engine::Engine::poll_timeout`] has come.
     Tick,
@@ -160,6 +160,8 @@ pub enum Event {
     Changed {
         /// Their keys, sorted.
         rows: Vec<RowKey>,
+        /// There are more than are listed: a large bulk sync ended. Read again what is needed.
+        more: bool,
     },
     /// This replica and the peer of a session hold the same data: both named the same root.
     InSync {

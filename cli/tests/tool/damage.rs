@@ -183,7 +183,7 @@ impl Home {
 fn make_newer(file: &Path) {
     let (mut store, writer) = RedbStore::open(file, &OpenOptions::default()).expect("a store");
     let changes = vec![(Table::Meta, b"format".to_vec(), Some(codec::encode(&(FORMAT + 1))))];
-    writer.commit(&Commit { id: 1, changes }).expect("written");
+    writer.commit(&Commit::new(1, changes)).expect("written");
     store.show().expect("shown");
     drop(writer);
     store.close().expect("closed");

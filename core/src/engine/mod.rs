@@ -24,7 +24,7 @@ pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
 pub use crate::state::{OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::state::{Space, overlay_row};
-use crate::store::{Store, StoreError, Table};
+use crate::store::{Merged, Store, StoreError, Table};
 use crate::sync::{self, Context, End, Session, Take};
 use gossip::Early;
 
@@ -128,7 +128,7 @@ impl<S: Store> Engine<S> {
     pub fn poll_timeout(&self) -> Option<u64> {
         // While a commit is on its way a hello waits for it.
         let hello = self.sessions.values().filter(|_| self.space.is_idle()).filter_map(Session::due).min();
-        let take = self.take.as_ref().map(|take| take.deadline);
+        let take = self.take.as_ref().and_then(Take::deadline);
         hello.into_iter().chain(take).min().filter(|_| self.failed.is_none())
     }
 
@@ -282,10 +282,20 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn persisted(&mut self, commit: u64, result: Result<(), StoreError>) {
+    fn persisted(&mut self, commit: u64, result: Result<Merged, StoreError>) {
         match result {
-            Ok(()) => {
-                self.space.persisted(commit);
+            Ok(merged) => {
+                match self.space.persisted(commit, merged) {
+                    // A bulk that changed nothing is no news: what still differs waits for the next anti-entropy.
+                    Ok(false) => {}
+                    Ok(true) => {
+                        self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, commit));
+                    }
+                    Err(error) => self.fail(error),
+                }
+                if core::mem::take(&mut self.space.dropped_meanwhile) {
+                    self.sessions.values_mut().for_each(|session| session.say_dropped(self.now));
+                }
                 return;
             }
             Err(error) => self.space.revert(error),
@@ -305,7 +315,7 @@ impl<S: Store> Engine<S> {
 
     fn tick(&mut self) {
         let now = self.now.mono_ms;
-        if let Some(take) = self.take.as_ref().filter(|take| take.deadline <= now) {
+        if let Some(take) = self.take.as_ref().filter(|take| take.deadline().is_some_and(|at| at <= now)) {
             let id = take.session;
             self.with_session(id, |session, cx| {
                 session.give_up_bulk(cx);

@@ -60,8 +60,8 @@ impl Pair {
     }
 
     fn persist(&mut self, number: usize, commit: &Commit) {
-        self.engines[number].store_mut().apply(commit);
-        self.engines[number].handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+        let result = self.engines[number].store_mut().apply(commit);
+        self.engines[number].handle(NOW, Input::Persisted { commit: commit.id, result });
     }
 
     fn save(&mut self) {

@@ -255,12 +255,18 @@ impl Holder for Rows {
         self.vv.contains(dot)
     }
 
-    fn live_within(&self, replica: &ReplicaId, first: u64, last: u64) -> Result<Vec<u64>, Infallible> {
+    fn live_within(
+        &self,
+        replica: &ReplicaId,
+        first: u64,
+        last: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, Infallible> {
         if first > last {
             return Ok(Vec::new());
         }
         let range = self.dots.range(Dot::new(*replica, first)..=Dot::new(*replica, last));
-        Ok(range.map(|(dot, _)| dot.seq).collect())
+        Ok(range.map(|(dot, _)| dot.seq).take(most).collect())
     }
 
     fn insert(&mut self, key: &RowKey, entry: Entry) -> Result<(), Infallible> {

@@ -5,7 +5,9 @@
 //! nothing deleted ever comes back, however long a replica was away.
 //!
 //! There are two ways in. [`apply`] takes one delta that fits exactly. [`join`] takes a whole foreign state, or the part
-//! of it that is new: its vector, its live dots under that vector, and the entries not known here.
+//! of it that is new: its vector, its live dots under that vector, and the entries not known here. Who cannot hold that
+//! in memory runs its two halves piece by piece: [`insert_new`] for some entries at a time, then [`remove_dead`] over
+//! each of the [`spans`].
 
 use alloc::vec::Vec;
 
@@ -22,8 +24,15 @@ pub trait Holder {
     /// Whether the vector covers the dot.
     fn seen(&self, dot: &Dot) -> bool;
 
-    /// The live seqs of `replica` within `first..=last`, ascending. Costs what is live, not the width of the range.
-    fn live_within(&self, replica: &ReplicaId, first: u64, last: u64) -> Result<Vec<u64>, Self::Error>;
+    /// The first `most` live seqs of `replica` within `first..=last`, ascending. Costs what is live, not the width of the
+    /// range.
+    fn live_within(
+        &self,
+        replica: &ReplicaId,
+        first: u64,
+        last: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, Self::Error>;
 
     /// Makes an entry live.
     fn insert(&mut self, key: &RowKey, entry: Entry) -> Result<(), Self::Error>;
@@ -50,21 +59,15 @@ pub struct Snapshot {
 
 /// Applies a delta that is next in sequence and whose dependencies and kills are known. The caller advances the vector.
 pub fn apply<H: Holder>(holder: &mut H, delta: &Delta) -> Result<(), H::Error> {
-    remove_all(holder, &delta.kills)?;
-    for (key, entry) in delta.entries() {
-        holder.insert(key, entry)?;
-    }
-    Ok(())
-}
-
-/// Kills every dot of `dots` that is live.
-fn remove_all<H: Holder>(holder: &mut H, dots: &DotRuns) -> Result<(), H::Error> {
-    for (replica, runs) in dots.iter() {
+    for (replica, runs) in delta.kills.iter() {
         for (first, last) in runs.iter() {
-            for seq in holder.live_within(replica, first, last)? {
+            for seq in holder.live_within(replica, first, last, usize::MAX)? {
                 holder.remove(&Dot::new(*replica, seq))?;
             }
         }
+    }
+    for (key, entry) in delta.entries() {
+        holder.insert(key, entry)?;
     }
     Ok(())
 }
@@ -72,6 +75,20 @@ fn remove_all<H: Holder>(holder: &mut H, dots: &DotRuns) -> Result<(), H::Error>
 /// Joins a foreign state. `entries` holds at least its live entries that are not known here. The caller advances the
 /// vector to the maximum of both, in the same commit.
 pub fn join<H: Holder>(
+    holder: &mut H,
+    theirs: &Snapshot,
+    entries: impl IntoIterator<Item = (RowKey, Entry)>,
+    planted: Planted,
+) -> Result<(), H::Error> {
+    insert_new(holder, theirs, entries, planted)?;
+    for mut span in spans(theirs) {
+        while remove_dead(holder, theirs, &mut span, planted)? {}
+    }
+    Ok(())
+}
+
+/// The first half of a join, for some of the entries: makes live what is live there and was never seen here.
+pub fn insert_new<H: Holder>(
     holder: &mut H,
     theirs: &Snapshot,
     entries: impl IntoIterator<Item = (RowKey, Entry)>,
@@ -85,22 +102,56 @@ pub fn join<H: Holder>(
             holder.insert(&key, entry)?;
         }
     }
+    Ok(())
+}
+
+/// Seqs of one replica among which something may have died.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    replica: ReplicaId,
+    first: u64,
+    last: u64,
+    /// All of them are known to be dead there.
+    listed: bool,
+}
+
+/// How much of a span is done at a time.
+const PAGE: usize = 1024;
+
+/// Where, when a foreign state is joined, something may die.
+pub fn spans(theirs: &Snapshot) -> impl Iterator<Item = Span> + '_ {
+    let runs = theirs.dead.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (*replica, run)));
+    let listed = runs.map(|(replica, (first, last))| Span { replica, first, last, listed: true });
+    let told = theirs.vv.iter().map(|(replica, last)| {
+        let first = theirs.compared.seq(&replica).saturating_add(1);
+        Span { replica, first, last, listed: false }
+    });
+    listed.chain(told)
+}
+
+/// The second half of a join, for a piece of one span: kills what the other side has seen and does not hold. Whether
+/// there is more to do in the span.
+pub fn remove_dead<H: Holder>(
+    holder: &mut H,
+    theirs: &Snapshot,
+    span: &mut Span,
+    planted: Planted,
+) -> Result<bool, H::Error> {
     if !planted.keeps(Rule::BRemoveDead) {
-        return Ok(());
+        return Ok(false);
     }
-    remove_all(holder, &theirs.dead)?;
-    for (replica, seq) in theirs.vv.iter() {
-        let live = theirs.live.runs(&replica);
-        for held in holder.live_within(&replica, theirs.compared.seq(&replica) + 1, seq)? {
-            let dot = Dot::new(replica, held);
-            // The other side has seen this dot and does not hold it: it was killed there.
-            let dead = !live.is_some_and(|live| live.contains(held));
-            if dead && (planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot)) {
-                holder.remove(&dot)?;
-            }
+    let Span { replica, first, last, listed } = *span;
+    let live = theirs.live.runs(&replica).filter(|_| !listed);
+    let held = holder.live_within(&replica, first, last, PAGE)?;
+    for seq in held.iter().copied().filter(|seq| !live.is_some_and(|live| live.contains(*seq))) {
+        let dot = Dot::new(replica, seq);
+        if listed || planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot) {
+            holder.remove(&dot)?;
         }
     }
-    Ok(())
+    let Some(done) = held.last().filter(|_| held.len() == PAGE) else { return Ok(false) };
+    span.first = done + 1;
+    Ok(span.first <= last)
 }
 
 #[cfg(feature = "planted")]

@@ -6,7 +6,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +16,10 @@ use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::limits::CHUNK_RUNS;
 use crate::planted::Rule;
-use crate::row::merge::{self, Snapshot};
+use crate::row::merge::Snapshot;
 use crate::row::{DotRuns, Entry, RowKey, Runs};
 use crate::state::remote::Step;
-use crate::state::{Applied, Head, Received, Space, overlay};
+use crate::state::{Head, Received, Space, overlay};
 use crate::store::{Store, StoreError, Table};
 
 /// A replica's head as a bulk ships it.
@@ -60,6 +59,8 @@ pub(crate) struct Incoming {
     /// How far the two states were compared instead, and what of that is live here and dead there.
     pub(crate) compared: VersionVector,
     pub(crate) dead: DotRuns,
+    /// Whether every chunk held all that was promised, so that nothing live there is missing in the stage.
+    pub(crate) complete: bool,
     /// Live entries that are known here and say something else: one dot has two contents.
     pub(crate) contested: Vec<(RowKey, Entry)>,
     /// What the peer applied after V.
@@ -78,7 +79,8 @@ struct Staged {
 
 impl<S: Store> Space<S> {
     /// Stages an entry: it becomes durable with the next commit, and visible with the bulk commit.
-    pub(crate) fn stage(&mut self, key: RowKey, entry: Entry) {
+    pub(crate) fn stage(&mut self, now: Now, key: RowKey, entry: Entry) {
+        self.clock.observe(entry.timestamp(), now.wall_ms);
         let dot = entry.dot.to_bytes().to_vec();
         self.stage_used = true;
         self.overlay.put(Table::Stage, dot, codec::encode(&Staged { key, entry }));
@@ -112,93 +114,20 @@ impl<S: Store> Space<S> {
     }
 
     /// Drops a staged entry.
-    fn unstage(&mut self, dot: &Dot) {
+    pub(super) fn unstage(&mut self, dot: &Dot) {
         self.overlay.delete(Table::Stage, dot.to_bytes().to_vec());
     }
 
-    /// Commits a bulk sync to memory, to leave with one commit. `false` when something that the peer holds was not
-    /// shipped, or the tail does not fit: nothing was changed, and the stage is kept.
-    pub(crate) fn commit_bulk(&mut self, now: Now, mut incoming: Incoming) -> Result<bool, StoreError> {
-        self.seal()?;
-        let staged = self.read_stage()?;
-        let Some(tail) = self.plan_tail(&incoming).filter(|_| self.is_complete(&incoming, &staged)) else {
-            return Ok(false);
-        };
-        // The peer thought that more was known here than is, and sent nothing that vouches for it.
-        let vouched = |(id, seq)| {
-            self.heads.seq(&id) >= seq
-                || incoming.heads.iter().any(|head| head.replica == id && head.seq >= seq)
-        };
-        if !incoming.vv.iter().all(vouched) {
-            return Ok(false);
-        }
-        let vv = incoming.vv;
-        let mine = self.heads.vector();
-        let theirs = Snapshot {
-            vv: vv.clone(),
-            live: core::mem::take(&mut incoming.live),
-            compared: core::mem::take(&mut incoming.compared),
-            dead: core::mem::take(&mut incoming.dead),
-            #[cfg(feature = "planted")]
-            known_at_start: incoming.known_at_start,
-        };
-        let planted = self.planted;
-        for (_, entry) in &staged {
-            self.clock.observe(entry.timestamp(), now.wall_ms);
-        }
-        self.stats.compared_dead += theirs.dead.run_count() as u64;
-        // (a) and (b): entries in, dead ones out.
-        self.with_rows(|held| merge::join(held, &theirs, staged, planted))?;
-        self.settle_contested(&theirs, incoming.contested)?;
-        // (c): with the vectors from before the join.
-        if planted.keeps(Rule::CFrontier) {
-            self.frontier = self.frontier.join(&mine, &incoming.frontier, &vv);
-        }
-        // (d) and (e).
-        for head in &incoming.heads {
-            self.join_head(head)?;
-        }
-        // (g).
-        if planted.keeps(Rule::GTail)
-            && let Applied::Done(count) = self.carry_out(now, &mut incoming.tail, tail)?
-        {
-            self.stats.tail_deltas += count;
-        }
-        // (f): after the tail, which may have brought some of it.
-        if planted.keeps(Rule::FDropStaged) {
-            self.tidy_stage()?;
-        }
-        self.stats.bulk_committed += 1;
-        Ok(true)
-    }
-
     /// How the tail applies on top of the join, if all of it does.
-    fn plan_tail(&self, incoming: &Incoming) -> Option<Vec<Step>> {
+    pub(super) fn plan_tail(&self, incoming: &Incoming) -> Option<Vec<Step>> {
         let ahead = incoming.heads.iter().filter(|head| head.seq > self.heads.seq(&head.replica));
         let ahead = ahead.map(|head| (head.replica, (head.seq, head.chain))).collect();
         let plan = self.plan(&incoming.tail, ahead, true).ok()?;
         (plan.len() == incoming.tail.len()).then_some(plan)
     }
 
-    /// Whether every dot that is live at the peer and not known here is staged, or killed by the tail.
-    fn is_complete(&self, incoming: &Incoming, staged: &[(RowKey, Entry)]) -> bool {
-        if !self.planted.keeps(Rule::H1OneCommit) || !self.planted.keeps(Rule::AInsertIfSame) {
-            return true;
-        }
-        let unknown = |replica: &ReplicaId, first: u64, last: u64| {
-            last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
-        };
-        let wanted: u64 = incoming
-            .live
-            .iter()
-            .flat_map(|(replica, runs)| runs.iter().map(move |(first, last)| unknown(replica, first, last)))
-            .fold(0, u64::saturating_add);
-        let useful = |entry: &Entry| incoming.live.contains(&entry.dot) && !self.heads.contains(&entry.dot);
-        wanted == staged.iter().filter(|(_, entry)| useful(entry)).count() as u64
-    }
-
     /// (d) vv := max(vv, V); (e) the log is complete only above what was jumped to.
-    fn join_head(&mut self, theirs: &BulkHead) -> Result<(), StoreError> {
+    pub(super) fn join_head(&mut self, theirs: &BulkHead) -> Result<(), StoreError> {
         if !self.planted.keeps(Rule::DVector) {
             return Ok(());
         }
@@ -224,7 +153,7 @@ impl<S: Store> Space<S> {
 
     /// Rule F1 for dots that both sides hold with different contents: the entry with the larger content hash stays, on
     /// both sides; the other one is kept apart. Nothing here is signed, so the id is not retired for it.
-    fn settle_contested(
+    pub(super) fn settle_contested(
         &mut self,
         theirs: &Snapshot,
         contested: Vec<(RowKey, Entry)>,
@@ -272,7 +201,7 @@ impl<S: Store> Space<S> {
                 self.overlay.insert_entry(&key, entry)?;
             }
         }
-        for seq in self.overlay.live_within(&replica, first, last)? {
+        for seq in self.overlay.live_within(&replica, first, last, usize::MAX)? {
             if !live.contains(seq) {
                 self.overlay.remove_dot(&Dot::new(replica, seq))?;
             }
@@ -290,23 +219,9 @@ impl<S: Store> Space<S> {
         }
         Ok(())
     }
-
-    fn read_stage(&self) -> Result<Vec<(RowKey, Entry)>, StoreError> {
-        let mut staged = Vec::new();
-        let mut failed = None;
-        self.overlay.scan(Table::Stage, &[], &mut |key, value| {
-            let dot = Dot::from_bytes(key).ok_or_else(|| overlay::damaged(CodecError::Malformed));
-            match dot.and_then(|dot| decode_staged(&dot, value)) {
-                Ok(entry) => staged.push(entry),
-                Err(error) => failed = Some(error),
-            }
-            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        failed.map_or(Ok(staged), Err)
-    }
 }
 
-fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
+pub(super) fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
     let staged: Staged = codec::decode(value).map_err(overlay::damaged)?;
     let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
     if sound { Ok((staged.key, staged.entry)) } else { Err(overlay::damaged(CodecError::Malformed)) }

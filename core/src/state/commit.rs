@@ -1,6 +1,7 @@
 //! Commits: how memory becomes durable, and what sessions may see.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::boundary::Event;
@@ -10,8 +11,9 @@ use crate::id::{Dot, ReplicaId, Root, VectorDigest};
 use crate::row::RowKey;
 use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
 use crate::state::live_tree::{LiveTree, TreeChanges};
+use crate::state::merging::Merging;
 use crate::state::{Head, Heads, Space};
-use crate::store::{Commit, Store, StoreError, Table};
+use crate::store::{Commit, Merge, Merged, Store, StoreError, Table};
 use crate::tree::{self, ReplicaNode};
 
 /// What the persisted commits amount to: all that other replicas are ever told.
@@ -33,6 +35,15 @@ impl Durable {
         let outdated = heads.iter().map(|(replica, _)| *replica).collect();
         Self { heads, frontier, log, generation: 0, tree, top: BTreeMap::new(), outdated, state: None }
     }
+
+    /// A merge changed the tables: what the tree knows, and whose top is out of date. Says whether heads have changed.
+    pub(super) fn adopt_tree<S: Store>(&mut self, store: &S, before: &Heads) -> Result<bool, StoreError> {
+        self.outdated.extend(self.tree.adopt(store)?);
+        let changed = self.heads.iter().filter(|(replica, head)| before.get(replica) != Some(head));
+        let changed: Vec<ReplicaId> = changed.map(|(replica, _)| *replica).collect();
+        self.outdated.extend(&changed);
+        Ok(!changed.is_empty())
+    }
 }
 
 /// A commit on its way to the disk.
@@ -44,11 +55,23 @@ pub(super) struct InFlight {
     tree: TreeChanges,
     touched: Vec<RowKey>,
     own: Option<ReplicaId>,
+    /// A merge is carried out after it.
+    pub(super) merging: bool,
+    /// Staged entries and deltas of the tail that the merge takes in.
+    tail: u64,
 }
 
 impl<S: Store> Space<S> {
     /// Takes what has gathered as one commit, unless one is in flight or there is nothing.
     pub(crate) fn take_commit(&mut self) -> Result<Option<Commit>, StoreError> {
+        if self.in_flight.is_none() && self.durable.tree.is_full() {
+            self.durable_state()?;
+        }
+        self.gather_commit()
+    }
+
+    /// The same, without hashing anything: within a merge the vector is behind the rows.
+    pub(super) fn gather_commit(&mut self) -> Result<Option<Commit>, StoreError> {
         if self.in_flight.is_some() {
             return Ok(None);
         }
@@ -74,14 +97,11 @@ impl<S: Store> Space<S> {
             self.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
             self.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), self.id.0.to_vec());
         }
-        if self.durable.tree.is_full() {
-            self.durable_state()?;
-        }
         let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots));
         for (key, value) in tree.rows() {
             self.overlay.change(Table::Tree, key, value);
         }
-        let commit = self.overlay.take_commit();
+        let mut commit = self.overlay.take_commit();
         let mut touched = core::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
@@ -93,7 +113,10 @@ impl<S: Store> Space<S> {
             tree,
             touched,
             own: self.replica(),
+            merging: self.merge.is_some(),
+            tail: self.merge.as_ref().map_or(0, Merging::tail_deltas),
         });
+        commit.merge = self.merge.take().map(|merging| Arc::new(merging) as Arc<dyn Merge>);
         Ok(Some(commit))
     }
 
@@ -103,16 +126,10 @@ impl<S: Store> Space<S> {
     }
 
     fn is_clean(&self) -> bool {
-        !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed
-    }
-
-    /// The generation in which all that is in memory now will be durable.
-    pub(crate) fn settles_at(&self) -> u64 {
-        match &self.in_flight {
-            _ if self.pending.is_some() || !self.is_clean() => self.overlay.gathering(),
-            Some(in_flight) => in_flight.id,
-            None => self.durable.generation,
-        }
+        !self.overlay.is_dirty()
+            && self.changed_heads.is_empty()
+            && !self.own_changed
+            && self.merge.is_none()
     }
 
     /// Whether no commit is on its way.
@@ -120,11 +137,17 @@ impl<S: Store> Space<S> {
         self.in_flight.is_none()
     }
 
-    /// The commit in flight is durable and the store shows it.
+    /// The commit in flight is durable and the store shows it. Says whether a merge brought news.
     ///
     /// # Panics
     /// When the host reports a commit that is not in flight: its contract is broken and nothing can be trusted.
-    pub(crate) fn persisted(&mut self, id: u64) {
+    ///
+    /// On an error the store cannot be read, and memory is no state.
+    pub(crate) fn persisted(&mut self, id: u64, merged: Merged) -> Result<bool, StoreError> {
+        if self.is_merging() {
+            // What was written meanwhile did not see the merge.
+            self.seal()?;
+        }
         let done = self.in_flight.take().expect("the host reports only the commit in flight");
         assert_eq!(done.id, id, "the host reports the commit in flight");
         self.durable.generation = id;
@@ -142,18 +165,35 @@ impl<S: Store> Space<S> {
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
         self.overlay.persisted(id);
+        let mut news = merged.more || !merged.rows.is_empty();
+        if done.merging {
+            news |= self.adopt()?;
+            self.stats.bulk_committed += 1;
+            self.stats.tail_deltas += done.tail;
+            self.stats.concurrent_rows += merged.concurrent_rows;
+        }
         let saved = own_seq(&self.durable.heads);
         if let Some(own) = done.own.filter(|_| saved > saved_before) {
             self.events.push(Event::Saved { dot: Dot::new(own, saved) });
         }
-        if !done.touched.is_empty() {
-            self.events.push(Event::Changed { rows: done.touched });
+        self.events.extend(merged.forks.into_iter().map(|replica| Event::Fork { replica }));
+        let mut rows = done.touched;
+        if !merged.rows.is_empty() {
+            rows.extend(merged.rows);
+            rows.sort_unstable();
+            rows.dedup();
         }
+        if !rows.is_empty() || merged.more {
+            self.events.push(Event::Changed { rows, more: merged.more });
+        }
+        Ok(news)
     }
 
     /// The commit in flight failed: memory goes back to what is durable. Nobody has heard of what is lost.
     pub(crate) fn revert(&mut self, error: StoreError) {
         self.in_flight = None;
+        self.merge = None;
+        self.meanwhile.clear();
         self.pending = None;
         self.changed_heads.clear();
         self.touched.clear();

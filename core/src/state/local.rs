@@ -22,7 +22,7 @@ use crate::planted::Rule;
 use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
 use crate::state::head::Incarnation;
 use crate::state::overlay::Overlay;
-use crate::state::{Head, Space};
+use crate::state::{Head, Received, Space};
 use crate::store::{Store, StoreError};
 
 /// A transaction that was not made. Nothing was changed.
@@ -358,10 +358,15 @@ impl<S: Store> Space<S> {
         let previous = head.chain;
         head.chain = delta.chain(&self.id, &previous, &bytes);
         head.signature = self.identity.sign(&signed_head(&self.id, &own.replica, last_seq, &head.chain));
-        let signature = head.signature;
+        let (signature, chain) = (head.signature, head.chain);
+        let (device, nonce) = (head.device, head.nonce);
         self.frontier.advance(delta.last(), pending.first - 1, &[], true);
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);
+        self.note_meanwhile(|| {
+            let (bytes, signature) = (bytes.clone(), Some(signature));
+            Received { delta, bytes, previous, chain, signature, device, nonce }
+        });
         self.append_log(bytes, previous, Some(signature))
     }
 

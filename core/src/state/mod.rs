@@ -10,6 +10,7 @@ mod head;
 mod live_tree;
 mod local;
 mod log;
+mod merging;
 mod overlay;
 mod remote;
 mod verify;
@@ -43,6 +44,7 @@ use commit::InFlight;
 use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
 use local::Pending;
+use merging::Merging;
 
 /// A store that cannot be opened. Nothing in it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -117,6 +119,12 @@ pub(crate) struct Space<S> {
     /// Staged dots that a peer held another content of. They are not told as staged: each peer sends its own.
     disputed: BTreeSet<Dot>,
     in_flight: Option<InFlight>,
+    /// A bulk sync that leaves with the next commit.
+    merge: Option<Merging>,
+    /// Deltas applied while such a commit is in flight.
+    meanwhile: Vec<Received>,
+    /// One of them did not fit afterwards.
+    pub(crate) dropped_meanwhile: bool,
 }
 
 impl<S: Store> Space<S> {
@@ -128,6 +136,30 @@ impl<S: Store> Space<S> {
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
         let format = check_format(config, &store)?;
+        let (mut space, own) = Self::read(config, identity, store, seed, format)?;
+        let device = space.identity.device();
+        // A damaged record: nobody vouches for an id that is not made of this device's key.
+        let is_own = |own: &Incarnation| ReplicaId::derive(&device, &space.id, &own.nonce) == own.replica;
+        if space.incarnation.as_ref().is_some_and(|own| !is_own(own)) {
+            space.retire()?;
+        }
+        // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
+        if own.is_some_and(|own| own.lineage != config.lineage)
+            && config.planted.keeps(Rule::H6NewIncarnation)
+        {
+            space.retire()?;
+        }
+        Ok(space)
+    }
+
+    /// Reads what a store of a known format says, and believes it.
+    fn read(
+        config: &Config,
+        identity: Box<dyn Identity>,
+        store: S,
+        seed: [u8; 32],
+        format: Option<u32>,
+    ) -> Result<(Self, Option<Own>), StoreError> {
         let own = read_own(&store)?;
         let heads = read_heads(&store)?;
         let frontier = Frontier::from_dots(own.as_ref().map(|own| own.frontier.clone()).unwrap_or_default());
@@ -161,21 +193,12 @@ impl<S: Store> Space<S> {
             stage_used: true,
             disputed: BTreeSet::new(),
             in_flight: None,
+            merge: None,
+            meanwhile: Vec::new(),
+            dropped_meanwhile: false,
         };
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
-        // A damaged record: nobody vouches for an id that is not made of this device's key.
-        let device = space.identity.device();
-        let is_own = |own: &Incarnation| ReplicaId::derive(&device, &space.id, &own.nonce) == own.replica;
-        if space.incarnation.as_ref().is_some_and(|own| !is_own(own)) {
-            space.retire()?;
-        }
-        // Another place than the one it was written in: a copy, or a restored backup. Its old id may live on elsewhere.
-        if own.is_some_and(|own| own.lineage != config.lineage)
-            && config.planted.keeps(Rule::H6NewIncarnation)
-        {
-            space.retire()?;
-        }
-        Ok(space)
+        Ok((space, own))
     }
 
     /// The id that this store writes under, if it has one.
@@ -232,16 +255,21 @@ impl<S: Store> Space<S> {
         if self.replica() == Some(replica) {
             self.retire()?;
         }
-        if let Some(head) = self.heads.0.get_mut(&replica)
-            && !head.forked
-        {
-            head.forked = true;
-            head.floor = head.seq;
-            self.changed_heads.insert(replica);
+        if self.remember_fork(replica) {
             self.stats.forks += 1;
             self.events.push(Event::Fork { replica });
         }
         Ok(())
+    }
+
+    /// Notes that there are two histories; `false` when that is known, or the replica is not.
+    fn remember_fork(&mut self, replica: ReplicaId) -> bool {
+        let head = self.heads.0.get_mut(&replica).filter(|head| !head.forked);
+        let Some(head) = head else { return false };
+        head.forked = true;
+        head.floor = head.seq;
+        self.changed_heads.insert(replica);
+        true
     }
 
     /// Marks a head as changed, to be written with the next commit.

@@ -50,11 +50,6 @@ impl<S: Store> Overlay<S> {
         self.store
     }
 
-    /// The number of the commit that is being gathered.
-    pub(crate) const fn gathering(&self) -> u64 {
-        self.next
-    }
-
     /// Keys of a table that the commit being gathered changes.
     pub(crate) fn dirty_keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
         let slots = self.slots[table as usize].iter();
@@ -63,6 +58,11 @@ impl<S: Store> Overlay<S> {
 
     pub(crate) const fn is_dirty(&self) -> bool {
         self.dirty > 0
+    }
+
+    /// How many keys the commit being gathered changes.
+    pub(crate) const fn dirty_count(&self) -> usize {
+        self.dirty
     }
 
     pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
@@ -89,7 +89,7 @@ impl<S: Store> Overlay<S> {
         }
         self.next += 1;
         self.dirty = 0;
-        Commit { id, changes }
+        Commit::new(id, changes)
     }
 
     /// The store shows the commit now: its changes need no place here any more.
@@ -232,9 +232,10 @@ impl<S: Store> Overlay<S> {
         replica: &ReplicaId,
         first: u64,
         last: u64,
+        most: usize,
     ) -> Result<Vec<u64>, StoreError> {
         let mut seqs = Vec::new();
-        if first > last {
+        if first > last || most == 0 {
             return Ok(seqs);
         }
         let end = Dot::new(*replica, last).to_bytes();
@@ -243,7 +244,7 @@ impl<S: Store> Overlay<S> {
                 return ControlFlow::Break(());
             }
             seqs.extend(Dot::from_bytes(key).map(|dot| dot.seq));
-            ControlFlow::Continue(())
+            if seqs.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(seqs)
     }
@@ -297,8 +298,14 @@ impl<S: Store> Holder for Held<'_, S> {
         (self.seen)(dot)
     }
 
-    fn live_within(&self, replica: &ReplicaId, first: u64, last: u64) -> Result<Vec<u64>, StoreError> {
-        self.overlay.live_within(replica, first, last)
+    fn live_within(
+        &self,
+        replica: &ReplicaId,
+        first: u64,
+        last: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.overlay.live_within(replica, first, last, most)
     }
 
     fn insert(&mut self, key: &RowKey, entry: Entry) -> Result<(), StoreError> {

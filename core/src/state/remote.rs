@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Now};
+use crate::clock::Timestamp;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::identity::signed_head;
 use crate::planted::Rule;
@@ -52,7 +53,7 @@ pub(crate) enum Applied {
 }
 
 /// How a delta relates to a state.
-enum Fit {
+pub(super) enum Fit {
     Known,
     Next,
     Missing,
@@ -60,6 +61,7 @@ enum Fit {
 }
 
 /// What a plan does with a delta.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// It is known.
     Pass,
@@ -177,7 +179,7 @@ impl<S: Store> Space<S> {
         signature.is_some_and(|signature| self.identity.verify(device, &head, &signature))
     }
 
-    fn fit(&self, received: &Received, ahead: &Ahead, replay: bool) -> Fit {
+    pub(super) fn fit(&self, received: &Received, ahead: &Ahead, replay: bool) -> Fit {
         let delta = &received.delta;
         let known =
             |replica: &ReplicaId| ahead.get(replica).map_or_else(|| self.heads.seq(replica), |at| at.0);
@@ -209,16 +211,28 @@ impl<S: Store> Space<S> {
     fn apply_one(&mut self, now: Now, received: Received) -> Result<(), StoreError> {
         // Own pending transactions did not see this.
         self.seal()?;
-        let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
-        let replica = delta.replica;
+        let replica = received.delta.replica;
         self.retire_if_own(replica)?;
-        self.with_rows(|held| merge::apply(held, &delta))?;
-        let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
-        self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
-        if self.clock.observe(delta.timestamp(), now.wall_ms) {
+        self.observe(now, replica, received.delta.timestamp());
+        self.note_meanwhile(|| received.clone());
+        self.apply_linked(received)
+    }
+
+    /// Moves the clock past a timestamp from elsewhere, as far as it is to be believed.
+    pub(super) fn observe(&mut self, now: Now, replica: ReplicaId, timestamp: Timestamp) {
+        if self.clock.observe(timestamp, now.wall_ms) {
             self.stats.clock_suspects += 1;
             self.events.push(Event::ClockSuspect { replica });
         }
+    }
+
+    /// Applies a delta that fits.
+    pub(super) fn apply_linked(&mut self, received: Received) -> Result<(), StoreError> {
+        let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
+        let replica = delta.replica;
+        self.with_rows(|held| merge::apply(held, &delta))?;
+        let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
+        self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         let head = self.heads.0.entry(replica).or_insert_with(|| Head {
             seq: 0,
             chain,

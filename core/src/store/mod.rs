@@ -12,10 +12,16 @@
 mod memory;
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::ControlFlow;
 
 use thiserror::Error;
+
+use crate::clock::VersionVector;
+use crate::id::ReplicaId;
+use crate::row::RowKey;
 
 pub use memory::MemoryStore;
 
@@ -51,12 +57,54 @@ impl Table {
 pub type Change = (Table, Vec<u8>, Option<Vec<u8>>);
 
 /// Changes that become durable together. Each key occurs once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Commit {
     /// Counts up by one from commit to commit; the host gives it back when the commit is durable.
     pub id: u64,
     /// What changes.
     pub changes: Vec<Change>,
+    /// What is to be done after that in the same transaction: a change too large to be listed.
+    pub merge: Option<Arc<dyn Merge>>,
+}
+
+impl Commit {
+    /// A commit of listed changes.
+    pub const fn new(id: u64, changes: Vec<Change>) -> Self {
+        Self { id, changes, merge: None }
+    }
+
+    /// Carries it out in a transaction. On an error nothing of the transaction may become durable.
+    pub fn write(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError> {
+        for (table, key, value) in &self.changes {
+            match value {
+                Some(value) => transaction.put(*table, key, value)?,
+                None => transaction.delete(*table, key)?,
+            }
+        }
+        self.merge.as_ref().map_or_else(|| Ok(Merged::default()), |merge| merge.run(transaction))
+    }
+}
+
+/// Work on the tables that needs little memory, however much it changes: the end of a bulk sync.
+pub trait Merge: fmt::Debug + Send + Sync {
+    /// Does it. The same tables give the same result, however often it is tried.
+    fn run(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError>;
+
+    /// What it has seen: the store's vector afterwards is at least this.
+    fn vector(&self) -> VersionVector;
+}
+
+/// What a merge did, for whoever watches. The host hands it on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Rows that it changed, sorted, each once.
+    pub rows: Vec<RowKey>,
+    /// It changed more rows than are listed.
+    pub more: bool,
+    /// Replicas of which it found two histories.
+    pub forks: Vec<ReplicaId>,
+    /// Rows that it left with more than one live entry.
+    pub concurrent_rows: u64,
 }
 
 /// Called for each key and value of a scan; breaking ends the scan.
@@ -72,6 +120,29 @@ pub trait Store {
 
     /// Visits keys below `end`, descending.
     fn scan_back(&self, table: Table, end: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+}
+
+/// A store within a transaction: reads see its writes, and all of them become durable together, or none.
+pub trait WriteStore: Store {
+    /// Sets a key.
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes a key; nothing happens when it is not there.
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError>;
+}
+
+impl<T: Store + ?Sized> Store for &mut T {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).get(table, key)
+    }
+
+    fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        (**self).scan(table, first, visit)
+    }
+
+    fn scan_back(&self, table: Table, end: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        (**self).scan_back(table, end, visit)
+    }
 }
 
 /// A store that cannot be read or written. What was durable stays durable.

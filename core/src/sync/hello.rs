@@ -222,17 +222,16 @@ impl Session {
             return Ok(());
         }
         // Each comparison that mends something changes a side, and only so much can differ: those count from anew.
-        let generation = cx.space.durable.generation;
         let tries = match self.deep {
-            Some((at, about, tries)) if (at, about) == (generation, claim) => tries,
+            Some((at, about, tries)) if (at, about) == (mine, claim) => tries,
             _ => 0,
         };
-        if tries < PROOFS && cx.take.is_none() {
-            self.deep = Some((generation, claim, tries + 1));
+        if tries < PROOFS && !cx.is_taking() {
+            self.deep = Some((mine, claim, tries + 1));
             return self.ask_bulk(cx, true);
         }
         if tries == PROOFS {
-            self.deep = Some((generation, claim, tries + 1));
+            self.deep = Some((mine, claim, tries + 1));
             cx.space.events.push(Event::Diverged { session: cx.id });
         }
         Ok(())

@@ -37,6 +37,7 @@ impl Session {
     /// Does what has become possible: acknowledges, sends on, says hello again, proves.
     pub(crate) fn advance<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         self.retry(cx)?;
+        self.finish_take(cx)?;
         self.take_offer(cx)?;
         self.acknowledge(cx);
         if !self.greeted {

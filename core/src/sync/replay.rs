@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// Says hello to tell that something was dropped.
-    pub(super) fn say_dropped(&mut self, now: Now) {
+    pub(crate) fn say_dropped(&mut self, now: Now) {
         if core::mem::replace(&mut self.dropped, true) && self.hello_at.is_some() {
             return;
         }

@@ -41,6 +41,11 @@ pub(crate) struct Context<'a, S> {
 }
 
 impl<S: Store> Context<'_, S> {
+    /// Whether a bulk is being taken in, from whomever.
+    pub(super) fn is_taking(&self) -> bool {
+        self.take.is_some() || self.space.is_merging()
+    }
+
     pub(super) fn send(&mut self, message: &Message) -> usize {
         self.sent |= !matches!(message, Message::Ack(_));
         let frame = codec::encode(message);
@@ -97,8 +102,8 @@ pub(crate) struct Session {
     pub(super) announced: Option<u64>,
     pub(super) agreed: Option<u64>,
     pub(super) proofs_left: u8,
-    /// What was durable here, what the peer claimed, and how often comparing all contents did not change either.
-    pub(super) deep: Option<(u64, Claim, u8)>,
+    /// What this side claimed, what the peer claimed, and how often comparing all contents did not change either.
+    pub(super) deep: Option<(Claim, Claim, u8)>,
     /// When to say hello again.
     pub(super) hello_at: Option<u64>,
     /// And not before this generation is durable: an older one would bring an offer of what is in memory already.
@@ -380,7 +385,7 @@ impl Session {
             let root = cx.space.durable_root()?;
             cx.space.events.push(Event::InSync { session: cx.id, root });
         }
-        if cx.take.is_none() {
+        if !cx.is_taking() {
             cx.space.tidy_stage()?;
         }
         self.hello_at = None;

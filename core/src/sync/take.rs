@@ -16,6 +16,9 @@ use crate::sync::deltas::{Linker, Tail, Tails};
 use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message, Offer};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
+/// Most entries that one bulk settles of which both sides hold another content; the next one settles more.
+const CONTESTED: usize = 1024;
+
 /// Milliseconds without a frame after which a bulk is given up, so that another peer can serve it.
 const PATIENCE_MS: u64 = 30_000;
 
@@ -24,7 +27,7 @@ pub(crate) struct Take {
     pub(crate) session: SessionId,
     round: u32,
     /// When it is given up unless something arrives.
-    pub(crate) deadline: u64,
+    deadline: u64,
     asked: DotRuns,
     /// Up to where each replica was told.
     told: BTreeMap<ReplicaId, u64>,
@@ -40,6 +43,10 @@ pub(crate) struct Take {
     tail: VecDeque<Received>,
     tail_bytes: usize,
     tails: Tails,
+    /// Whether each chunk held all that was promised.
+    complete: bool,
+    /// All of it is here: it waits until the commit in flight is out of the way.
+    ended: bool,
     #[cfg(feature = "planted")]
     known_at_start: VersionVector,
 }
@@ -58,7 +65,7 @@ impl Session {
     pub(super) fn take_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         let Some((key, offer)) = self.key.zip(self.offer.take()) else { return Ok(()) };
         // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
-        if cx.take.is_some() {
+        if cx.is_taking() {
             return Ok(());
         }
         let mut comparison = match Comparison::begin(cx, key, self.names(cx, key), &offer)? {
@@ -89,7 +96,7 @@ impl Session {
 
     pub(super) fn on_bulk_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
-        if cx.take.is_none() { self.ask_bulk(cx, false) } else { Ok(()) }
+        if cx.is_taking() { Ok(()) } else { self.ask_bulk(cx, false) }
     }
 
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
@@ -124,6 +131,8 @@ impl Session {
             tail: VecDeque::new(),
             tail_bytes: 0,
             tails: Tails::new(),
+            complete: true,
+            ended: false,
             #[cfg(feature = "planted")]
             known_at_start: cx.space.heads.vector(),
         });
@@ -211,19 +220,30 @@ impl Session {
     }
 
     pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>, round: u32) -> Result<(), End> {
-        if Self::taking(cx, round).is_none() {
-            return Ok(());
-        }
-        let Some(take) = cx.take.take() else { return Ok(()) };
-        let Some((heads, vv, frontier)) = take.heads.filter(|_| take.comparison.is_none()) else {
+        let Some(take) = Self::taking(cx, round) else { return Ok(()) };
+        let Some((_, vv, _)) = take.heads.as_ref().filter(|_| take.comparison.is_none() && !take.ended)
+        else {
             return Err(MISBEHAVED);
         };
         // Everything under V must have been told of, else what was left out would count as dead.
         // And nothing else: a live dot beyond V would be one that the vector does not cover.
         let untold = !vv.iter().eq(take.told.iter().map(|(replica, seq)| (*replica, *seq)));
+        take.ended = true;
         if untold && cx.space.planted.keeps(Rule::H2VectorFirst) {
             return Err(MISBEHAVED);
         }
+        self.finish_take(cx)
+    }
+
+    /// Lets a bulk that is complete leave with the next commit, once none is in flight.
+    pub(super) fn finish_take<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        let id = cx.id;
+        let ended = |take: &mut Take| take.session == id && take.ended;
+        if !cx.space.is_idle() {
+            return Ok(());
+        }
+        let Some(take) = cx.take.take_if(ended) else { return Ok(()) };
+        let Some((heads, vv, frontier)) = take.heads else { return Ok(()) };
         let tail = take.tail.iter().map(|received| received.delta.last()).collect::<Vec<_>>();
         let incoming = Incoming {
             heads,
@@ -232,21 +252,16 @@ impl Session {
             live: take.live,
             compared: take.compared.iter().map(|(replica, (_, seen))| (*replica, *seen)).collect(),
             dead: take.dead,
+            complete: take.complete || !cx.space.planted.keeps(Rule::H1OneCommit),
             contested: take.contested,
             tail: take.tail,
             #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,
         };
-        if cx.space.commit_bulk(cx.now, incoming)? {
+        if cx.space.begin_merge(cx.now, incoming)? {
             vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
             tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
             self.proofs_left = self.proofs_left.max(1);
-            // When it changed nothing there is no news: what still differs waits for the next round of anti-entropy.
-            let after = cx.space.settles_at();
-            if after > cx.space.durable.generation {
-                self.hello_soon(cx.now, after);
-                *cx.hello_others = Some(after);
-            }
         } else {
             self.give_up_bulk(cx);
         }
@@ -274,6 +289,11 @@ impl Session {
 }
 
 impl Take {
+    /// When it is given up unless something arrives; never once all of it is here.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        (!self.ended).then_some(self.deadline)
+    }
+
     /// Stages what a chunk brings.
     fn take_chunk<S: Store>(&mut self, cx: &mut Context<'_, S>, chunk: BulkChunk) -> Result<(), End> {
         let BulkChunk { replica, upto, live, staged, entries, .. } = chunk;
@@ -283,6 +303,10 @@ impl Take {
             return Err(MISBEHAVED);
         }
         self.told.insert(replica, upto);
+        // Whatever is live there and not known here must be in this chunk, or staged and confirmed by it.
+        let unknown = |(first, last): (u64, u64)| last.saturating_sub(first.max(cx.space.heads.seq(&replica) + 1) - 1);
+        let wanted: u64 = live.iter().map(unknown).fold(0, u64::saturating_add);
+        let mut brought = 0;
         let held = self.asked.runs(&replica).map(|asked| asked.iter().collect::<Vec<_>>());
         let held = held.unwrap_or_default().into_iter().flat_map(|(first, last)| first..=last);
         let confirmed: Vec<u64> = held.filter(|seq| live.contains(*seq)).collect();
@@ -294,6 +318,7 @@ impl Take {
             let same = cx.space.staged_entry(&dot)?.is_some_and(|(_, entry)| entry.hash == *hash);
             if same {
                 cx.space.stats.stage_reused += 1;
+                brought += u64::from(!cx.space.heads.contains(&dot));
             } else if cx.space.planted.keeps(Rule::AInsertIfSame) {
                 cx.space.dispute(dot);
             }
@@ -315,11 +340,13 @@ impl Take {
         self.live.insert_runs(replica, &live);
         for (key, entry) in taken {
             if !cx.space.heads.contains(&entry.dot) {
-                cx.space.stage(key, entry);
-            } else if cx.space.holds_other(&entry)? {
+                brought += 1;
+                cx.space.stage(cx.now, key, entry);
+            } else if self.contested.len() < CONTESTED && cx.space.holds_other(&entry)? {
                 self.contested.push((key, entry));
             }
         }
+        self.complete &= brought == wanted || !cx.space.planted.keeps(Rule::AInsertIfSame);
         Ok(())
     }
 

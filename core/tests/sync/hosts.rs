@@ -83,8 +83,8 @@ impl Host {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Persist(commit) => {
-                    self.engine.store_mut().apply(&commit);
-                    self.engine.handle(now, Input::Persisted { commit: commit.id, result: Ok(()) });
+                    let result = self.engine.store_mut().apply(&commit);
+                    self.engine.handle(now, Input::Persisted { commit: commit.id, result });
                 }
                 Output::Send { session, frame } => self.sends.push((session, frame)),
                 Output::Publish { frame } => self.published.push(frame),

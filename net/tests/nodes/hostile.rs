@@ -221,8 +221,8 @@ impl Words {
             match output {
                 Output::Send { frame: bytes, .. } => said.push(frame(&bytes)),
                 Output::Persist(commit) => {
-                    self.engine.store_mut().apply(&commit);
-                    self.engine.handle(now, Input::Persisted { commit: commit.id, result: Ok(()) });
+                    let result = self.engine.store_mut().apply(&commit);
+                    self.engine.handle(now, Input::Persisted { commit: commit.id, result });
                 }
                 _ => {}
             }

@@ -48,9 +48,9 @@ fn answers_alike(script: Vec<Vec<Step>>, probes: Vec<Probe>) -> TestResult {
             })
             .collect();
         let changes = changes.into_iter().map(|((table, key), value)| (table, key, value)).collect();
-        let commit = Commit { id: id as u64, changes };
+        let commit = Commit::new(id as u64, changes);
         writer.commit(&commit).unwrap();
-        model.apply(&commit);
+        model.apply(&commit).unwrap();
         store.show().unwrap();
         for (table, key, limit) in &probes {
             let (table, key) = (Table::ALL[usize::from(*table) % Table::ALL.len()], narrow(key));

@@ -36,9 +36,9 @@ pub(crate) fn engine(store: RedbStore) -> Engine<RedbStore> {
 pub(crate) fn drive(engine: &mut Engine<RedbStore>, writer: &Writer) {
     while let Some(output) = engine.poll_output() {
         if let Output::Persist(commit) = output {
-            writer.commit(&commit).unwrap();
+            let merged = writer.commit(&commit).unwrap();
             engine.store_mut().show().unwrap();
-            engine.handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+            engine.handle(NOW, Input::Persisted { commit: commit.id, result: Ok(merged) });
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn commits(count: usize, seed: u64) -> Vec<Commit> {
             changes.insert((table, key), value);
         }
         let changes = changes.into_iter().map(|((table, key), value)| (table, key, value)).collect();
-        commits.push(Commit { id, changes });
+        commits.push(Commit::new(id, changes));
     }
     commits
 }
@@ -58,7 +58,7 @@ pub(crate) fn models(commits: &[Commit]) -> Vec<MemoryStore> {
 
 /// Everything in a store.
 pub(crate) fn contents(store: &impl Store) -> Result<MemoryStore, StoreError> {
-    let mut commit = Commit { id: 0, changes: Vec::new() };
+    let mut commit = Commit::new(0, Vec::new());
     for table in Table::ALL {
         store.scan(table, &[], &mut |key, value| {
             commit.changes.push((table, key.to_vec(), Some(value.to_vec())));
@@ -66,6 +66,6 @@ pub(crate) fn contents(store: &impl Store) -> Result<MemoryStore, StoreError> {
         })?;
     }
     let mut contents = MemoryStore::new();
-    contents.apply(&commit);
+    contents.apply(&commit).unwrap();
     Ok(contents)
 }

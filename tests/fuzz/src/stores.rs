@@ -103,7 +103,7 @@ fn entries(draw: &mut Draw<'_>) {
             }
         };
         of_itself |= table == Table::Meta;
-        store.apply(&Commit { id: 0, changes: vec![(table, key, change)] });
+        store.apply(&Commit::new(0, vec![(table, key, change)])).expect("listed changes");
     }
     if let Ok(host) = Host::open(DEVICE, 9, config(1 << 20), store) {
         used(host, of_itself);
@@ -136,7 +136,7 @@ fn file_image() -> &'static [u8] {
         let (store, writer) =
             RedbStore::open_with_backend(backend.clone(), &OpenOptions::default()).expect("an empty disk");
         let changes = listed(image()).into_iter().map(|(table, key, value)| (table, key, Some(value)));
-        writer.commit(&Commit { id: 0, changes: changes.collect() }).expect("room");
+        writer.commit(&Commit::new(0, changes.collect())).expect("room");
         store.close().expect("it closes");
         backend.bytes()
     })

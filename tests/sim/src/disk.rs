@@ -48,7 +48,7 @@ impl Disk {
         self.in_flight.as_ref()
     }
 
-    /// Takes a commit. Returns false when one is in flight already.
+    /// Takes a commit; what a merge has seen besides comes with it. Returns false when one is in flight already.
     pub fn start(&mut self, commit: Commit, vector: Vector) -> bool {
         let free = self.in_flight.is_none();
         self.in_flight = Some(InFlight { commit: Rc::new(commit), vector, durable: false });
@@ -84,7 +84,7 @@ impl Disk {
         if let Some(in_flight) = self.in_flight.take()
             && in_flight.durable
         {
-            seen.apply(&in_flight.commit);
+            apply(&mut seen, &in_flight.commit);
         }
         self.image = Some(seen);
     }
@@ -98,7 +98,12 @@ impl Disk {
     pub fn older(&self, commits: usize) -> Self {
         let history = self.history[..commits].to_vec();
         let mut image = MemoryStore::new();
-        history.iter().for_each(|written| image.apply(&written.commit));
+        history.iter().for_each(|written| apply(&mut image, &written.commit));
         Self { history, in_flight: None, image: Some(image) }
     }
+}
+
+/// Makes a commit part of an image.
+fn apply(image: &mut MemoryStore, commit: &Commit) {
+    image.apply(commit).expect("the tables are sound");
 }

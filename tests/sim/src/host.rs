@@ -13,20 +13,21 @@ use crate::oracle::{Violation, broken};
 use crate::queue::Due;
 use crate::world::{World, flip_bit};
 
+/// The first byte of the frame that ends a bulk.
+const BULK_END: u8 = 11;
+
 impl World {
     /// Gives an engine an input, carries out what it wants, and checks what it shows.
     pub(crate) fn input(&mut self, number: usize, input: Input) -> Result<(), Violation> {
         self.note_input(number, &input);
-        let session = if let Input::Received { session, .. } = &input { Some(*session) } else { None };
+        if let Input::Received { session, frame } = &input
+            && frame.first() == Some(&BULK_END)
+        {
+            self.machines[number].bulk_ended = Some(*session);
+        }
         self.machines[number].handle(self.now, input);
         let (bulk, gossip) = self.machines[number].took_bulk();
         if bulk {
-            // What a bulk tells is vouched for by its stream alone, which keeps damage out. A damaged question is enough:
-            // what was not asked about is not answered.
-            if session.is_some_and(|session| self.network.is_broken(session)) {
-                self.hostile = true;
-                self.oracle.exact = false;
-            }
             // Gossip that waited for the bulk comes in right after it, and may bring what is staged for another one.
             if !gossip {
                 self.check_stage(number)?;
@@ -53,7 +54,17 @@ impl World {
                 Output::Persist(commit) => {
                     // Draining lets waiting deltas in: what is committed may be more than the input brought.
                     self.look_at(number)?;
-                    let vector = self.machines[number].view.vector.clone();
+                    // What a bulk tells is vouched for by its stream alone, which keeps damage out. A damaged question is
+                    // enough: what was not asked about is not answered.
+                    let ended = self.machines[number].bulk_ended.filter(|_| commit.merge.is_some());
+                    if ended.is_some_and(|session| self.network.is_broken(session)) {
+                        self.hostile = true;
+                        self.oracle.exact = false;
+                    }
+                    let vector = match &commit.merge {
+                        Some(merge) => self.plain(number, &merge.vector())?,
+                        None => self.machines[number].view.vector.clone(),
+                    };
                     let machine = &mut self.machines[number];
                     if !machine.disk.start(commit, vector) {
                         return broken("contract", "a commit while one is in flight");
@@ -167,7 +178,7 @@ impl World {
                 self.counters.saw(Sometimes::ClockSuspect);
             }
             Event::StoreFailed { error } => return broken("store", format!("a sound store failed: {error}")),
-            Event::Changed { rows } => {
+            Event::Changed { rows, .. } => {
                 if !rows.windows(2).all(|pair| pair[0] < pair[1]) {
                     return broken("contract", "changed rows are not sorted and unique");
                 }
@@ -229,8 +240,11 @@ impl World {
         let Some(in_flight) = machine.disk.finish() else { return Ok(()) };
         let commit = in_flight.commit.id;
         if good {
-            machine.engine_mut().store_mut().apply(&in_flight.commit);
-            self.input(number, Input::Persisted { commit, result: Ok(()) })?;
+            let result = machine.engine_mut().store_mut().apply(&in_flight.commit);
+            if let Err(error) = &result {
+                return broken("store", format!("a commit failed in a sound store: {error}"));
+            }
+            self.input(number, Input::Persisted { commit, result })?;
             return self.persisted(number, &in_flight.vector);
         }
         self.counters.saw(Sometimes::CommitFailed);

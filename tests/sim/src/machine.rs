@@ -1,6 +1,6 @@
 //! One machine: a disk, clocks, an identity, and, while it is up, an engine over the disk's image.
 
-use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output, Stats};
+use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output, SessionId, Stats};
 use rejoin_core::row::{Entry, ReadRows, RowKey};
 use rejoin_core::store::{MemoryStore, StoreError};
 use rejoin_core::{ReplicaId, VersionVector};
@@ -51,6 +51,8 @@ pub struct Machine {
     lineage: u64,
     /// Its next commit fails.
     pub fail_next: bool,
+    /// The stream on which a bulk ended last.
+    pub bulk_ended: Option<SessionId>,
     /// What the engine had done when it was asked last.
     before: Stats,
     engine: Option<Engine<MemoryStore>>,
@@ -76,6 +78,7 @@ impl Machine {
             number,
             lineage: mix(number as u64),
             fail_next: false,
+            bulk_ended: None,
             before: Stats::default(),
             engine: None,
         }

@@ -24,9 +24,9 @@ fn open(store: RedbStore) -> Engine<RedbStore> {
 fn commit(engine: &mut Engine<RedbStore>, writer: &Writer) {
     while let Some(output) = engine.poll_output() {
         if let Output::Persist(commit) = output {
-            writer.commit(&commit).expect(DISK);
+            let merged = writer.commit(&commit).expect(DISK);
             engine.store_mut().show().expect(DISK);
-            engine.handle(NOW, Input::Persisted { commit: commit.id, result: Ok(()) });
+            engine.handle(NOW, Input::Persisted { commit: commit.id, result: Ok(merged) });
         }
     }
 }

@@ -135,6 +135,22 @@ impl LiveTree {
         Ok(Self { leaf_dots, stale, marked, odd, unsaved })
     }
 
+    /// Most live dots in a leaf.
+    pub(crate) const fn leaf_dots(&self) -> usize {
+        self.leaf_dots
+    }
+
+    /// Others have changed dots in the store and marked where: all that is marked there is out of date. Says whose.
+    pub(crate) fn adopt<S: Store>(&mut self, store: &S) -> Result<BTreeSet<ReplicaId>, StoreError> {
+        let marked = Self::open(store, self.leaf_dots)?.marked;
+        for block in &marked {
+            self.marked.insert(*block);
+            self.stale.insert(*block);
+            self.compare(*block);
+        }
+        Ok(marked.into_iter().map(|(replica, _)| replica).collect())
+    }
+
     /// Whether there is so much to bring up to date that it should be done.
     pub(crate) fn is_full(&self) -> bool {
         self.stale.len() > MARKS

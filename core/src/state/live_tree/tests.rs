@@ -70,9 +70,9 @@ fn commit(store: &mut MemoryStore, tree: &mut LiveTree, put: bool, run: (u8, u16
     let entry = |dot: &Dot| dot_value(&Entry::new(&key, *dot, Timestamp(1), Payload::default()), &key);
     let dots = dots.iter().map(|dot| (Table::Dots, dot.to_bytes().to_vec(), put.then(|| entry(dot))));
     let rows = changes.rows().map(|(key, value)| (Table::Tree, key, value));
-    let commit = Commit { id: 0, changes: dots.chain(rows).collect() };
+    let commit = Commit::new(0, dots.chain(rows).collect());
     if durable {
-        store.apply(&commit);
+        store.apply(&commit).expect("sound");
         tree.persisted(changes);
     }
 }

@@ -1,0 +1,333 @@
+//! The bulk commit, inside the store's own transaction.
+//!
+//! A bulk sync may bring more than fits in memory: ten million entries, staged on disk. So its commit is not listed, it is
+//! carried out: [`Merging`] leaves with a commit, and whoever writes that runs it over the tables, a thousand rows at a
+//! time, in one transaction. It opens a second [`Space`] there, which is what the first one will be afterwards, and lets
+//! it do what it always does; only its commits end in the transaction.
+//!
+//! Meanwhile local reads and writes go on over the state from before, and so do deltas from elsewhere. They are kept, and
+//! when the commit is durable [`Space::adopt`] goes on from what the store shows and applies them again: they are deltas
+//! like any other, and deltas that are concurrent to a merge may follow it.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use crate::boundary::{Config, Event, Now};
+use crate::clock::{Frontier, VersionVector};
+use crate::error::CodecError;
+use crate::id::{DeviceKey, Dot, ReplicaId, Signature};
+use crate::identity::Identity;
+use crate::planted::Rule;
+use crate::row::merge::{self, Snapshot};
+use crate::row::{Entry, RowKey};
+use crate::state::bulk::{BulkHead, Incoming, decode_staged};
+use crate::state::head::STORE_FORMAT;
+use crate::state::remote::{Ahead, Fit, Step};
+use crate::state::{Applied, Received, Space, overlay, read_heads, read_own};
+use crate::store::{Merge, Merged, Store, StoreError, Table, WriteStore};
+
+/// Staged entries that are read at a time, and their bytes.
+const PAGE_ENTRIES: usize = 1024;
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Changed keys after which a merge writes them out.
+const FLUSH_KEYS: usize = 4096;
+/// Most rows that a merge tells of by name.
+const ROWS_TOLD: usize = 16_384;
+
+/// A bulk commit that waits to be carried out. See the module page.
+#[derive(Debug)]
+pub(crate) struct Merging {
+    config: Config,
+    now: Now,
+    theirs: Snapshot,
+    heads: Vec<BulkHead>,
+    frontier: Frontier,
+    contested: Vec<(RowKey, Entry)>,
+    tail: Vec<Received>,
+    steps: Vec<Step>,
+    /// How many staged entries become live.
+    wanted: u64,
+    /// What the store will have seen at least.
+    vector: VersionVector,
+}
+
+/// Who carries out a merge signs nothing, and believes what was verified before.
+struct Nobody;
+
+impl Identity for Nobody {
+    fn device(&self) -> DeviceKey {
+        DeviceKey([0; 32])
+    }
+
+    fn sign(&self, _message: &[u8; 32]) -> Signature {
+        Signature([0; 64])
+    }
+
+    fn verify(&self, _device: &DeviceKey, _message: &[u8; 32], _signature: &Signature) -> bool {
+        false
+    }
+}
+
+impl<S: Store> Space<S> {
+    /// Lets a bulk sync leave with the next commit. `false` when something that the peer holds was not shipped, or the
+    /// tail does not fit: nothing was changed, and the stage is kept. Only while no commit is in flight.
+    pub(crate) fn begin_merge(&mut self, now: Now, incoming: Incoming) -> Result<bool, StoreError> {
+        self.seal()?;
+        let Some(steps) = self.plan_tail(&incoming) else { return Ok(false) };
+        // The peer thought that more was known here than is, and sent nothing that vouches for it.
+        let vouched = |(id, seq)| {
+            self.heads.seq(&id) >= seq
+                || incoming.heads.iter().any(|head| head.replica == id && head.seq >= seq)
+        };
+        if !incoming.complete || !incoming.vv.iter().all(vouched) {
+            return Ok(false);
+        }
+        self.give_up_before(&incoming)?;
+        for received in &incoming.tail {
+            self.observe(now, received.delta.replica, received.delta.timestamp());
+        }
+        self.stats.compared_dead += incoming.dead.run_count() as u64;
+        let mut vector = self.heads.vector();
+        vector.merge(&incoming.vv);
+        incoming.tail.iter().for_each(|tail| vector.observe(tail.delta.replica, tail.delta.last_seq()));
+        let wanted = self.wanted(&incoming);
+        let Incoming { vv, heads, frontier, live, compared, dead, contested, tail, .. } = incoming;
+        let theirs = Snapshot {
+            vv,
+            live,
+            compared,
+            dead,
+            #[cfg(feature = "planted")]
+            known_at_start: incoming.known_at_start,
+        };
+        let (config, tail) = (self.config(), tail.into());
+        self.merge =
+            Some(Merging { config, now, theirs, heads, frontier, contested, tail, steps, wanted, vector });
+        Ok(true)
+    }
+
+    /// How this space was opened, as far as a merge needs it.
+    fn config(&self) -> Config {
+        Config {
+            lineage: self.lineage,
+            log_bytes: self.log_limit,
+            leaf_dots: self.durable.tree.leaf_dots(),
+            planted: self.planted,
+            ..Config::new(self.id)
+        }
+    }
+
+    /// The own id is given up before news under it are merged, not after: what is written meanwhile needs another one.
+    fn give_up_before(&mut self, incoming: &Incoming) -> Result<(), StoreError> {
+        let Some(own) = self.replica() else { return Ok(()) };
+        let mine = self.heads.get(&own).map(|head| (head.seq, head.chain));
+        let mut news = incoming.tail.iter().any(|tail| {
+            tail.delta.replica == own && mine.is_none_or(|mine| tail.delta.last_seq() > mine.0)
+        });
+        for head in incoming.heads.iter().filter(|head| head.replica == own) {
+            let (seq, chain) = (head.seq, head.chain);
+            news |= mine.is_none_or(|mine| (seq, chain) > mine) || self.contradicts(&own, seq, &chain)?;
+        }
+        if news { self.retire_if_own(own) } else { Ok(()) }
+    }
+
+    /// How many of the peer's live dots are not known here.
+    fn wanted(&self, incoming: &Incoming) -> u64 {
+        let unknown = |replica: &ReplicaId, first: u64, last: u64| {
+            last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
+        };
+        let runs = incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
+        runs.map(|(replica, (first, last))| unknown(replica, first, last)).fold(0, u64::saturating_add)
+    }
+
+    /// Whether a merge waits for a commit, or is on its way with one.
+    pub(crate) fn is_merging(&self) -> bool {
+        self.merge.is_some() || self.in_flight.as_ref().is_some_and(|in_flight| in_flight.merging)
+    }
+
+    /// Keeps a delta that is applied while a merge is under way: it is applied again on top of that.
+    pub(super) fn note_meanwhile(&mut self, received: impl FnOnce() -> Received) {
+        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.merging) {
+            self.meanwhile.push(received());
+        }
+    }
+
+    /// The merge is durable and the store shows it: goes on from there, with what was applied meanwhile on top. All own
+    /// transactions must be sealed. Says whether heads have changed.
+    pub(super) fn adopt(&mut self) -> Result<bool, StoreError> {
+        let store = self.overlay.store();
+        let before = core::mem::replace(&mut self.durable.heads, read_heads(store)?);
+        let own = read_own(store)?.ok_or_else(|| overlay::damaged(CodecError::Malformed))?;
+        self.durable.frontier = Frontier::from_dots(own.frontier.iter().copied());
+        self.durable.log = own.log;
+        let changed = self.durable.adopt_tree(store, &before)?;
+        // Forks that were seen meanwhile stay seen.
+        let seen_forked = self.heads.iter().filter(|(_, head)| head.forked).map(|(replica, _)| *replica);
+        let seen_forked: Vec<ReplicaId> = seen_forked.collect();
+        let was_forked = |replica: &ReplicaId| before.get(replica).is_some_and(|head| head.forked);
+        let forked = self.durable.heads.iter().filter(|(id, head)| head.forked && !was_forked(id));
+        self.stats.forks += forked.filter(|(id, _)| !seen_forked.contains(id)).count() as u64;
+        self.heads = self.durable.heads.clone();
+        self.frontier = self.durable.frontier.clone();
+        self.log = self.durable.log;
+        self.changed_heads.clear();
+        self.overlay.clear();
+        self.stage_used = true;
+        self.disputed.retain(|dot| !self.heads.contains(dot));
+        for replica in seen_forked {
+            self.remember_fork(replica);
+        }
+        let own = self.replica().filter(|own| self.heads.get(own).is_some_and(|head| head.forked));
+        if own.is_some() {
+            self.retire()?;
+        }
+        for received in core::mem::take(&mut self.meanwhile) {
+            match self.fit(&received, &Ahead::new(), true) {
+                Fit::Known => {}
+                Fit::Next => self.apply_linked(received)?,
+                // Two histories of its author: what the sessions compare from here on settles it.
+                Fit::Missing | Fit::Fork => self.dropped_meanwhile = true,
+            }
+        }
+        Ok(changed)
+    }
+
+    /// A page of the stage from a key on, in key order, and where the next one begins.
+    #[allow(clippy::type_complexity, reason = "a page and its end")]
+    fn stage_page(&self, from: &[u8]) -> Result<(Vec<(RowKey, Entry)>, Option<Vec<u8>>), StoreError> {
+        let (mut page, mut bytes, mut next, mut failed) = (Vec::new(), 0, None, None);
+        self.overlay.scan(Table::Stage, from, &mut |key, value| {
+            if page.len() == PAGE_ENTRIES || bytes > PAGE_BYTES {
+                next = Some(key.to_vec());
+                return ControlFlow::Break(());
+            }
+            bytes += value.len();
+            let dot = Dot::from_bytes(key).ok_or_else(|| overlay::damaged(CodecError::Malformed));
+            match dot.and_then(|dot| decode_staged(&dot, value)) {
+                Ok(entry) => page.push(entry),
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed.map_or(Ok((page, next)), Err)
+    }
+}
+
+impl Merge for Merging {
+    fn run(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError> {
+        let (space, _) =
+            Space::read(&self.config, Box::new(Nobody), transaction, [0; 32], Some(STORE_FORMAT))?;
+        let mut work = Work { space, rows: BTreeSet::new(), merged: Merged::default() };
+        let planted = self.config.planted;
+        let mine = work.space.heads.vector();
+        self.insert_staged(&mut work)?;
+        for mut span in merge::spans(&self.theirs) {
+            while work.space.with_rows(|held| merge::remove_dead(held, &self.theirs, &mut span, planted))? {
+                work.flush()?;
+            }
+            work.flush_if_large()?;
+        }
+        work.space.settle_contested(&self.theirs, self.contested.clone())?;
+        // (c): with the vectors from before the join.
+        if planted.keeps(Rule::CFrontier) {
+            work.space.frontier = work.space.frontier.join(&mine, &self.frontier, &self.theirs.vv);
+        }
+        // (d) and (e).
+        for head in &self.heads {
+            work.space.join_head(head)?;
+        }
+        // (g).
+        if planted.keeps(Rule::GTail) {
+            let mut tail = self.tail.iter().cloned().collect();
+            let done = work.space.carry_out(self.now, &mut tail, self.steps.clone())?;
+            debug_assert!(matches!(done, Applied::Done(_)));
+        }
+        // (f), for what the tail brought.
+        let brought = self.tail.iter().flat_map(|tail| tail.delta.entries());
+        for (_, entry) in brought.filter(|_| planted.keeps(Rule::FDropStaged)) {
+            work.space.unstage(&entry.dot);
+        }
+        work.flush()?;
+        work.merged.rows = work.rows.into_iter().collect();
+        work.merged.concurrent_rows = work.space.stats.concurrent_rows;
+        Ok(work.merged)
+    }
+
+    fn vector(&self) -> VersionVector {
+        self.vector.clone()
+    }
+}
+
+impl Merging {
+    /// How many deltas of the peer's log it applies.
+    pub(super) fn tail_deltas(&self) -> u64 {
+        self.steps.iter().filter(|step| matches!(step, Step::Apply)).count() as u64
+    }
+
+    /// (a), and (f): entries in, and out of the stage.
+    fn insert_staged<T: WriteStore + ?Sized>(&self, work: &mut Work<'_, T>) -> Result<(), StoreError> {
+        let planted = self.config.planted;
+        let mut from = Some(Vec::new());
+        let mut useful = 0;
+        while let Some(key) = from {
+            let (page, next) = work.space.stage_page(&key)?;
+            for (_, entry) in &page {
+                let known = work.space.heads.contains(&entry.dot);
+                useful += u64::from(!known && self.theirs.live.contains(&entry.dot));
+                if planted.keeps(Rule::FDropStaged) && (known || self.theirs.vv.contains(&entry.dot)) {
+                    work.space.unstage(&entry.dot);
+                }
+            }
+            work.space.with_rows(|held| merge::insert_new(held, &self.theirs, page, planted))?;
+            work.flush()?;
+            from = next;
+        }
+        // Each chunk was complete when it came, and nothing else takes from the stage.
+        let checks = planted.keeps(Rule::H1OneCommit) && planted.keeps(Rule::AInsertIfSame);
+        if checks && useful != self.wanted {
+            return Err(StoreError::Damaged("entries of an unfinished sync are missing".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A merge under way.
+struct Work<'a, T: ?Sized> {
+    space: Space<&'a mut T>,
+    rows: BTreeSet<RowKey>,
+    merged: Merged,
+}
+
+impl<T: WriteStore + ?Sized> Work<'_, T> {
+    fn flush_if_large(&mut self) -> Result<(), StoreError> {
+        if self.space.overlay.dirty_count() < FLUSH_KEYS { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what has gathered into the transaction.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let Some(commit) = self.space.gather_commit()? else { return Ok(()) };
+        for (table, key, value) in &commit.changes {
+            let store = self.space.overlay.store_mut();
+            match value {
+                Some(value) => store.put(*table, key, value)?,
+                None => store.delete(*table, key)?,
+            }
+        }
+        self.space.persisted(commit.id, Merged::default())?;
+        for event in core::mem::take(&mut self.space.events) {
+            match event {
+                Event::Changed { rows, .. } => {
+                    let room = ROWS_TOLD.saturating_sub(self.rows.len());
+                    self.merged.more |= rows.len() > room;
+                    self.rows.extend(rows.into_iter().take(room));
+                }
+                Event::Fork { replica } => self.merged.forks.push(replica),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
