@@ -144,10 +144,6 @@ impl<S: Store> Space<S> {
     ///
     /// On an error the store cannot be read, and memory is no state.
     pub(crate) fn persisted(&mut self, id: u64, merged: Merged) -> Result<bool, StoreError> {
-        if self.is_merging() {
-            // What was written meanwhile did not see the merge.
-            self.seal()?;
-        }
         let done = self.in_flight.take().expect("the host reports only the commit in flight");
         assert_eq!(done.id, id, "the host reports the commit in flight");
         self.durable.generation = id;

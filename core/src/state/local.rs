@@ -340,11 +340,18 @@ impl<S: Store> Space<S> {
     }
 
     pub(super) fn seal_under(&mut self, own: Incarnation) -> Result<(), StoreError> {
-        let Some(pending) = self.pending.take() else { return Ok(()) };
+        let Some(sealed) = self.close_pending(own) else { return Ok(()) };
+        self.note_meanwhile(|| sealed.clone());
+        self.append_log(sealed.bytes, sealed.previous, sealed.signature)
+    }
+
+    /// The same without the log, which takes the delta in later or not at all.
+    pub(super) fn close_pending(&mut self, own: Incarnation) -> Option<Received> {
+        let pending = self.pending.take()?;
         let last_seq = self.heads.seq(&own.replica);
         // A delta whose transactions all turned out to burn nothing is none; only a planted fault gets here.
         if last_seq < pending.first {
-            return Ok(());
+            return None;
         }
         let deps = self.deps(own.replica, pending.first);
         let first = Dot::new(own.replica, pending.first);
@@ -363,11 +370,7 @@ impl<S: Store> Space<S> {
         self.frontier.advance(delta.last(), pending.first - 1, &[], true);
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);
-        self.note_meanwhile(|| {
-            let (bytes, signature) = (bytes.clone(), Some(signature));
-            Received { delta, bytes, previous, chain, signature, device, nonce }
-        });
-        self.append_log(bytes, previous, Some(signature))
+        Some(Received { delta, bytes, previous, chain, signature: Some(signature), device, nonce })
     }
 
     /// What a delta beginning at `first` depends on: everything known here, as the other replicas' maximal dots. Its

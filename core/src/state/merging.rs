@@ -154,9 +154,12 @@ impl<S: Store> Space<S> {
         }
     }
 
-    /// The merge is durable and the store shows it: goes on from there, with what was applied meanwhile on top. All own
-    /// transactions must be sealed. Says whether heads have changed.
+    /// The merge is durable and the store shows it: goes on from there, with what was applied meanwhile on top. Says
+    /// whether heads have changed.
     pub(super) fn adopt(&mut self) -> Result<bool, StoreError> {
+        // What is pending did not see the merge. The log in memory is none any more: the one below it has moved on.
+        let pending = self.incarnation.and_then(|own| self.close_pending(own));
+        self.meanwhile.extend(pending);
         let store = self.overlay.store();
         let before = core::mem::replace(&mut self.durable.heads, read_heads(store)?);
         let own = read_own(store)?.ok_or_else(|| overlay::damaged(CodecError::Malformed))?;
@@ -184,6 +187,12 @@ impl<S: Store> Space<S> {
             self.retire()?;
         }
         for received in core::mem::take(&mut self.meanwhile) {
+            // (f), for what came another way meanwhile.
+            for dot in received.delta.entries().map(|(_, entry)| entry.dot) {
+                if self.overlay.get(Table::Stage, &dot.to_bytes())?.is_some() {
+                    self.unstage(&dot);
+                }
+            }
             match self.fit(&received, &Ahead::new(), true) {
                 Fit::Known => {}
                 Fit::Next => self.apply_linked(received)?,

@@ -53,8 +53,8 @@ pub(crate) struct Take {
 
 impl Session {
     pub(super) fn on_offer<S: Store>(&mut self, cx: &mut Context<'_, S>, offer: Offer) {
-        // The peer has let go of the one before.
-        if cx.take.as_ref().is_some_and(|take| take.session == cx.id) {
+        // The peer has let go of the one before, unless all of that is here.
+        if cx.take.as_ref().is_some_and(|take| take.session == cx.id && !take.ended) {
             *cx.take = None;
             cx.space.stats.bulk_aborted += 1;
         }
