@@ -32,7 +32,8 @@ pub enum Change {
         /// When, by the author's clock.
         time: Option<Timestamp>,
     },
-    /// This reader was too slow: so many reports were dropped. Read what you need again, and go on.
+    /// So many reports are not told row by row: this reader was too slow for them, or a sync brought too many rows at
+    /// once. Read what you need again, and go on.
     Missed {
         /// How many.
         reports: u64,
@@ -58,9 +59,10 @@ impl Changes {
                 return Some(change);
             }
             match self.news.recv().await {
-                Ok(News::Changed(rows)) => {
+                Ok(News::Changed { rows, more }) => {
                     let changes = rows.iter().map(|row| describe(&self.replica, row));
                     self.waiting.extend(changes.collect::<Result<Vec<_>>>().ok()?);
+                    self.waiting.extend(more.then_some(Change::Missed { reports: 1 }));
                 }
                 Ok(News::Closed) => return None,
                 Ok(_) => {}

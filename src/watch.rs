@@ -34,7 +34,7 @@ impl<T> Watch<T> {
         is_mine: impl Fn(&RowKey) -> bool + Send + Sync + 'static,
         read: impl Fn() -> Result<T> + Send + Sync + 'static,
     ) -> Self {
-        let wants = move |news: &News| matches!(news, News::Changed(rows) if rows.iter().any(&is_mine));
+        let wants = move |news: &News| matches!(news, News::Changed { rows, more } if *more || rows.iter().any(&is_mine));
         Self::new(replica, wants, read)
     }
 

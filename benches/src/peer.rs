@@ -44,6 +44,11 @@ pub trait MapReplica: Sized {
     /// Sets rows in one transaction.
     fn put(&mut self, rows: &[Row]);
 
+    /// Removes keys in one transaction; `false` for an engine whose removals do not travel.
+    fn remove(&mut self, _keys: &[String]) -> bool {
+        false
+    }
+
     /// Makes what was written ready to be told: as if the app had paused here.
     fn commit(&mut self) {}
 

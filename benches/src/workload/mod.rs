@@ -25,6 +25,8 @@ pub fn map<M: MapReplica>(task: &Task) -> Option<Measures> {
         "W7" => map::keep::<M>(task),
         "W8" => map::overwrite::<M>(task),
         "W11" => sync::many_writers::<M>(task),
+        "old-puts" => sync::old_puts::<M>(task),
+        "old-removals" => return sync::old_removals::<M>(task),
         _ => return None,
     })
 }

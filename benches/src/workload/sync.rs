@@ -100,3 +100,74 @@ pub(super) fn many_writers<M: MapReplica>(task: &Task) -> Measures {
     right.settle();
     compare(&mut left, &mut right, &all, task)
 }
+
+/// Rows of one transaction when much is changed at once.
+const LARGE: usize = 1000;
+
+/// Some rows, spread over all of them, each once.
+fn scattered(all: &[Row], changed: usize) -> Vec<usize> {
+    // A step that shares no factor with the number of rows visits each row once.
+    let step = (1..).map(|more| all.len() * 61 / 100 + more).find(|step| gcd(*step, all.len()) == 1);
+    let step = step.expect("there are primes");
+    (0..changed).map(|index| index * step % all.len()).collect()
+}
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// So many bytes at least name which of the rows differ: log2 of the number of subsets.
+fn limit(rows: usize, changed: usize) -> f64 {
+    let bits = (0..changed).map(|index| ((rows - index) as f64 / (index + 1) as f64).log2());
+    bits.sum::<f64>() / 8.0
+}
+
+/// One side changes rows, and nobody remembers how: only the states are left to compare.
+fn reconcile<M: MapReplica>(
+    task: &Task,
+    act: impl Fn(&mut M, &mut BTreeMap<String, Content>, Vec<Row>) -> bool,
+) -> Option<Measures> {
+    let all = rows(task.rows, task.values);
+    let (mut left, mut wanted) = (M::new(1), as_map(&all));
+    fill(&mut left, &all);
+    let mut right = left.fork(2);
+    right.settle();
+    let fresh = values(task.changed, LEFT, task.values);
+    let changed = scattered(&all, task.changed).into_iter().zip(fresh);
+    let changed: Vec<Row> = changed.map(|(at, value)| Row { key: all[at].key.clone(), value }).collect();
+    for some in changed.chunks(LARGE) {
+        if !act(&mut left, &mut wanted, some.to_vec()) {
+            return None;
+        }
+    }
+    left.settle();
+    let (traffic, seconds) = cpu(|| left.sync(&mut right));
+    prove(&mut left, &mut right, &wanted);
+    let mut measures = Measures::default()
+        .with("bytes", traffic.bytes as f64)
+        .with("limit", limit(task.rows, task.changed))
+        .with("cpu ms", seconds * 1e3);
+    if let Some(trips) = traffic.data_trips {
+        measures.add("data trips", f64::from(trips));
+    }
+    Some(measures)
+}
+
+/// Old removals: only which rows are gone has to be told.
+pub(super) fn old_removals<M: MapReplica>(task: &Task) -> Option<Measures> {
+    reconcile::<M>(task, |replica, wanted, rows| {
+        let keys: Vec<String> = rows.into_iter().map(|row| row.key).collect();
+        keys.iter().for_each(|key| drop(wanted.remove(key)));
+        replica.remove(&keys)
+    })
+}
+
+/// Old puts: which rows, and what they hold now.
+pub(super) fn old_puts<M: MapReplica>(task: &Task) -> Measures {
+    let done = reconcile::<M>(task, |replica, wanted, rows| {
+        wanted.extend(rows.iter().map(|row| (row.key.clone(), row.value.clone())));
+        replica.put(&rows);
+        true
+    });
+    done.expect("everybody can put")
+}

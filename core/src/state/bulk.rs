@@ -1,4 +1,5 @@
-//! The stage and the bulk commit (the clauses (a) to (g) that every one of 400 model runs needed).
+//! The stage, and the pieces of the bulk commit (the clauses (a) to (g) that every one of 400 model runs needed).
+//! [`super::merging`] puts them together.
 //!
 //! A bulk sync fetches what is live at a peer under a vector V. Its entries are staged on disk as they come, invisible,
 //! so that an interrupted sync is resumed with any peer. At the end one commit changes entries, removals, vector,

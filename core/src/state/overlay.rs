@@ -27,14 +27,15 @@ pub(crate) struct Overlay<S> {
     store: S,
     /// By table: what the commit in flight and the one that is being gathered change.
     slots: [BTreeMap<Vec<u8>, Slot>; Table::ALL.len()],
-    /// How many keys the commit that is being gathered changes, and its number.
+    /// How many keys the commit that is being gathered changes, at most how many bytes that is, and its number.
     dirty: usize,
+    dirty_bytes: usize,
     next: u64,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, slots: Default::default(), dirty: 0, next: 1 }
+        Self { store, slots: Default::default(), dirty: 0, dirty_bytes: 0, next: 1 }
     }
 
     /// What is durable.
@@ -65,6 +66,11 @@ impl<S: Store> Overlay<S> {
         self.dirty
     }
 
+    /// At most how many bytes that is.
+    pub(crate) const fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
     pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.change(table, key, Some(value));
     }
@@ -75,6 +81,7 @@ impl<S: Store> Overlay<S> {
 
     pub(crate) fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         let commit = self.next;
+        self.dirty_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         let before = self.slots[table as usize].insert(key, Slot { value, commit });
         self.dirty += usize::from(before.is_none_or(|before| before.commit < commit));
     }
@@ -88,7 +95,7 @@ impl<S: Store> Overlay<S> {
             changes.extend(dirty.map(|(key, slot)| (table, key.clone(), slot.value.clone())));
         }
         self.next += 1;
-        self.dirty = 0;
+        (self.dirty, self.dirty_bytes) = (0, 0);
         Commit::new(id, changes)
     }
 
@@ -101,7 +108,7 @@ impl<S: Store> Overlay<S> {
     /// Forgets everything that is not durable.
     pub(crate) fn clear(&mut self) {
         self.slots = Default::default();
-        self.dirty = 0;
+        (self.dirty, self.dirty_bytes) = (0, 0);
     }
 
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -369,7 +369,10 @@ impl Session {
         } else {
             self.acked.durable
         };
-        let due = durable > self.acked.durable || self.received - self.acked.received >= FRAMES_PER_ACK;
+        // Whoever sends faster than the disk writes waits for the disk.
+        let room = cx.space.overlay.dirty_bytes() <= cx.config.window_bytes;
+        let taken_in = room && self.received - self.acked.received >= FRAMES_PER_ACK;
+        let due = durable > self.acked.durable || taken_in;
         if due {
             self.acked = Ack { received: self.received, durable: durable.max(self.acked.durable) };
             cx.send(&Message::Ack(self.acked));

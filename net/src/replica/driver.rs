@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Stream};
 use rejoin_core::engine::{Event, GossipId, Input, Output, SessionId, Verdict};
-use rejoin_core::store::{Commit, StoreError};
+use rejoin_core::store::{Commit, Merged, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ pub(crate) enum Inbox {
 pub(crate) type Report = oneshot::Sender<Result<SyncReport, String>>;
 
 /// A commit on its way to the disk.
-type Committing = JoinHandle<(Commit, Result<(), StoreError>)>;
+type Committing = JoinHandle<(Commit, Result<Merged, StoreError>)>;
 
 pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
@@ -217,26 +217,28 @@ impl Driver {
             other => debug!(?other, "event"),
         }
         self.shared.tell(match event {
-            Event::Changed { rows } => News::Changed(rows.into()),
+            Event::Changed { rows, more } => News::Changed { rows: rows.into(), more },
             Event::InSync { .. } => News::Peers,
             event => News::Event(event),
         });
     }
 
-    fn on_committed(&mut self, (commit, result): (Commit, Result<(), StoreError>)) {
+    fn on_committed(&mut self, (commit, result): (Commit, Result<Merged, StoreError>)) {
         let mut state = self.shared.state();
         let State { engine, broken, waiting, .. } = &mut *state;
         let Some(engine) = engine else { return };
-        if result.is_ok()
-            && let Err(error) = engine.store_mut().show(&commit)
-        {
-            // It is durable and cannot be read: to go on would be to use its dots again.
-            warn!(%error, "the store cannot be read any more");
-            *broken = Some(error.clone());
-            drop(state);
-            self.shared.tell(News::Event(Event::StoreFailed { error }));
-            return;
-        }
+        let result = match result.map(|merged| engine.store_mut().show(&commit, merged)) {
+            Ok(Ok(merged)) => Ok(merged),
+            Ok(Err(error)) => {
+                // It is durable and cannot be read: to go on would be to use its dots again.
+                warn!(%error, "the store cannot be read any more");
+                *broken = Some(error.clone());
+                drop(state);
+                self.shared.tell(News::Event(Event::StoreFailed { error }));
+                return;
+            }
+            Err(error) => Err(error),
+        };
         let failed = result.as_ref().err().cloned();
         engine.handle(self.shared.clock.now(), Input::Persisted { commit: commit.id, result });
         // At once, and not with the engine's events: those come later, and not at all when the id was given up meanwhile.
@@ -324,7 +326,7 @@ async fn arrived(hosted: &mut Option<Hosted>) -> Arrival {
 }
 
 /// The outcome of the commit in flight; waits for ever while there is none.
-async fn committed(committing: &mut Option<Committing>) -> (Commit, Result<(), StoreError>) {
+async fn committed(committing: &mut Option<Committing>) -> (Commit, Result<Merged, StoreError>) {
     let Some(task) = committing else { return std::future::pending().await };
     let outcome = task.await;
     *committing = None;

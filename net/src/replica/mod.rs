@@ -46,8 +46,13 @@ const INBOX: usize = 256;
 /// What a replica tells.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// Committed transactions changed these rows, here or elsewhere.
-    Changed(Arc<[RowKey]>),
+    /// Committed transactions changed rows, here or elsewhere.
+    Changed {
+        /// Their keys.
+        rows: Arc<[RowKey]>,
+        /// More than are listed.
+        more: bool,
+    },
     /// Who is connected, or in sync, has changed.
     Peers,
     /// Something that an operator may want to know.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rejoin_core::store::{Commit, MemoryStore, Store, StoreError, Table, Visit};
+use rejoin_core::store::{Commit, MemoryStore, Merged, Store, StoreError, Table, Visit};
 
 use crate::store::{RedbStore, Writer};
 
@@ -32,14 +32,11 @@ pub enum Committer {
 pub type Script = std::sync::Arc<dyn Fn(&Commit) -> Result<(), StoreError> + Send + Sync>;
 
 impl Storage {
-    /// Lets reads see a commit that is durable.
-    pub(super) fn show(&mut self, commit: &Commit) -> Result<(), StoreError> {
+    /// Lets reads see a commit that is durable. Says what its merge did, which the disk knew when it wrote.
+    pub(super) fn show(&mut self, commit: &Commit, merged: Merged) -> Result<Merged, StoreError> {
         match self {
-            Self::Disk(store) => store.show(),
-            Self::Memory(store) => {
-                store.apply(commit);
-                Ok(())
-            }
+            Self::Disk(store) => store.show().map(|()| merged),
+            Self::Memory(store) => store.apply(commit),
         }
     }
 
@@ -70,12 +67,12 @@ impl Storage {
 
 impl Committer {
     /// Makes a commit durable; blocks while the disk works.
-    pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+    pub(super) fn commit(&self, commit: &Commit) -> Result<Merged, StoreError> {
         match self {
             Self::Disk(writer) => writer.commit(commit),
-            Self::Memory => Ok(()),
+            Self::Memory => Ok(Merged::default()),
             #[cfg(feature = "faults")]
-            Self::Scripted(script) => script(commit),
+            Self::Scripted(script) => script(commit).map(|()| Merged::default()),
         }
     }
 }

@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, WriteTransaction};
-use rejoin_core::store::{Change, StoreError, Table};
+use rejoin_core::store::{Commit, Merged, StoreError, Table};
 
 use super::error::{closed, guard};
 use super::gate::Gate;
+use super::transaction::Transaction;
 use super::{COUNT, Definition, HOST, STORE, definition};
 
 /// A change of the table of the host: a key, and its new value or `None` to remove it.
@@ -64,22 +65,34 @@ impl Handle {
         })
     }
 
-    /// One transaction, durable when this returns. After an error only opening the file again tells what it holds.
+    /// One transaction, durable when this returns. After an error only opening the file again tells what it holds;
+    /// `merged` says what its merge did if it is there all the same.
     pub(super) fn write(
         &self,
         count: u64,
-        changes: &[Change],
+        commit: &Commit,
         host: &[HostChange],
+        merged: &mut Merged,
     ) -> Result<(), StoreError> {
-        self.transact(|transaction| {
+        let mut refused = None;
+        let done = self.transact(|transaction| {
             for table in Table::ALL {
-                let changes = changes.iter().filter(|change| change.0 == table);
+                let changes = commit.changes.iter().filter(|change| change.0 == table);
                 apply(transaction, definition(table), changes.map(|(_, key, value)| (key, value)))?;
             }
             apply(transaction, HOST, host.iter().map(|(key, value)| (key, value)))?;
             transaction.open_table(STORE)?.insert(COUNT, count.to_be_bytes().as_slice())?;
+            let Some(merge) = &commit.merge else { return Ok(()) };
+            match merge.run(&mut Transaction::on(transaction)?) {
+                Ok(done) => *merged = done,
+                Err(error) => {
+                    refused = Some(error);
+                    return Err(redb::Error::TransactionPoisoned);
+                }
+            }
             Ok(())
-        })
+        });
+        refused.map_or(done, Err)
     }
 
     fn transact(

@@ -31,6 +31,7 @@ mod gate;
 mod handle;
 mod open;
 mod place;
+mod transaction;
 mod writer;
 
 use std::fmt;
@@ -201,11 +202,11 @@ impl Store for RedbStore {
     }
 }
 
-type Guard = AccessGuard<'static, &'static [u8]>;
+type Guard<'a> = AccessGuard<'a, &'static [u8]>;
 
 /// Visits entries whose keys must come in order: a damaged tree could lead in circles.
-fn walk(
-    mut entries: impl Iterator<Item = Result<(Guard, Guard), redb::StorageError>>,
+fn walk<'a>(
+    mut entries: impl Iterator<Item = Result<(Guard<'a>, Guard<'a>), redb::StorageError>>,
     in_order: impl Fn(&[u8], &[u8]) -> bool,
     visit: Visit<'_>,
 ) -> Result<(), StoreError> {

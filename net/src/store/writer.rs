@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::ReadableDatabase;
-use rejoin_core::store::{Commit, StoreError};
+use rejoin_core::store::{Commit, Merged, StoreError};
 
 use super::error::{OpenError, closed};
 use super::gate::Disk;
@@ -27,19 +27,19 @@ impl Writer {
     /// Makes a commit durable, all of it or, on an error, nothing. Not shown before [`super::RedbStore::show`].
     ///
     /// After an error reads go on, and the next commit tries to recover by itself.
-    pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+    pub fn commit(&self, commit: &Commit) -> Result<Merged, StoreError> {
         self.commit_with(commit, &[])
     }
 
     /// Makes a commit and facts of the host durable together.
-    pub fn commit_with(&self, commit: &Commit, host: &[HostChange]) -> Result<(), StoreError> {
+    pub fn commit_with(&self, commit: &Commit, host: &[HostChange]) -> Result<Merged, StoreError> {
         self.shared.transact(commit, host)
     }
 
     /// Makes a fact of the host durable, or removes it, in a transaction of its own.
     pub fn set_host(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let nothing = Commit { id: 0, changes: Vec::new() };
-        self.shared.transact(&nothing, &[(key.to_vec(), value.map(<[u8]>::to_vec))])
+        let nothing = Commit::new(0, Vec::new());
+        self.shared.transact(&nothing, &[(key.to_vec(), value.map(<[u8]>::to_vec))]).map(drop)
     }
 
     /// A fact of the host, as the newest durable transaction left it.
@@ -117,13 +117,14 @@ impl Shared {
         std::mem::replace(&mut lock(&self.current).state, state)
     }
 
-    fn transact(&self, commit: &Commit, host: &[HostChange]) -> Result<(), StoreError> {
+    fn transact(&self, commit: &Commit, host: &[HostChange]) -> Result<Merged, StoreError> {
         let mut count = lock(&self.turn);
         let handle = self.recovered(*count)?;
         if lock(&self.current).unshown {
             return Err(StoreError::Io("the last commit is not shown yet; show it first".into()));
         }
-        match handle.write(*count + 1, &commit.changes, host) {
+        let mut merged = Merged::default();
+        match handle.write(*count + 1, commit, host, &mut merged) {
             Ok(()) => *count += 1,
             Err(error) => {
                 handle.retire(error.clone());
@@ -137,7 +138,7 @@ impl Shared {
                 *count += 1;
             }
         }
-        Ok(())
+        Ok(merged)
     }
 
     /// The database, opened again if it has to be.

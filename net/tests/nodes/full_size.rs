@@ -57,9 +57,9 @@ async fn measure(name: &str, folder: Option<&TempDir>, log_bytes: u64) {
     let (mut news, mut shown_rows, mut arrived) = (bo.replica.news(), 0, None);
     loop {
         match timeout(MOST, news.recv()).await.expect("in time") {
-            Ok(News::Changed(keys)) => {
+            Ok(News::Changed { rows: keys, more }) => {
                 shown_rows += keys.len() as u64;
-                if shown_rows >= rows {
+                if more || shown_rows >= rows {
                     arrived = arrived.or(Some(begun.elapsed()));
                 }
             }

@@ -33,8 +33,8 @@ impl Run {
     fn commit(&mut self, commit: &Commit) {
         let reads_fail = matches!(self.disk.state().fault, Fault::Read(_));
         match self.writer.commit(commit) {
-            Ok(()) => {
-                self.durable.apply(commit);
+            Ok(_) => {
+                self.durable.apply(commit).unwrap();
                 match self.store.show() {
                     Ok(()) => self.shown = self.durable.clone(),
                     Err(error) => assert!(reads_fail, "commit {} cannot be shown: {error}", commit.id),
@@ -119,7 +119,7 @@ fn a_disk_that_takes_no_more_changes_is_still_read() {
         run.commit(&script[0]);
         let mut expected = run.durable.clone();
         if run.refused.len() > before {
-            expected.apply(&first);
+            expected.apply(&first).unwrap();
             there += 1;
         } else {
             healed += 1;
@@ -172,7 +172,7 @@ fn a_commit_whose_last_sync_failed_is_there_and_waits_to_be_shown() {
             "pages that are read must not be overwritten"
         );
         run.store.show().unwrap();
-        run.durable.apply(&script[0]);
+        run.durable.apply(&script[0]).unwrap();
         assert!(contents(&run.store).unwrap() == run.durable);
         run.writer.set_host(b"name", Some(b"x")).unwrap();
         assert!(run.reopened() == models(&script)[1]);

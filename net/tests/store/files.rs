@@ -21,7 +21,7 @@ fn store(commits_in_it: usize) -> (TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let (store, writer) = RedbStore::open(&path, &OpenOptions::default()).unwrap();
-    commits(commits_in_it, 41).iter().for_each(|commit| writer.commit(commit).unwrap());
+    commits(commits_in_it, 41).iter().for_each(|commit| drop(writer.commit(commit).unwrap()));
     store.close().unwrap();
     (directory, path)
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use rejoin_core::store::{Commit, MemoryStore, Store, StoreError, Table};
+use rejoin_core::VersionVector;
+use rejoin_core::store::{Commit, MemoryStore, Merge, Merged, Store, StoreError, Table, WriteStore};
 
 /// Numbers from a seed.
 pub(crate) struct Random(pub(crate) u64);
@@ -40,9 +42,38 @@ pub(crate) fn commits(count: usize, seed: u64) -> Vec<Commit> {
             changes.insert((table, key), value);
         }
         let changes = changes.into_iter().map(|((table, key), value)| (table, key, value)).collect();
-        commits.push(Commit::new(id, changes));
+        let mut commit = Commit::new(id, changes);
+        commit.merge = (random.below(4) == 0).then(|| Arc::new(Unstage) as Arc<dyn Merge>);
+        commits.push(commit);
     }
     commits
+}
+
+/// Does in a transaction what the end of a bulk sync does, in small: what is staged becomes rows, from the last on.
+#[derive(Debug)]
+struct Unstage;
+
+impl Merge for Unstage {
+    fn run(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError> {
+        let mut merged = Merged::default();
+        loop {
+            let mut last = None;
+            transaction.scan_back(Table::Stage, &[9], &mut |key, value| {
+                last = Some((key.to_vec(), value.to_vec()));
+                ControlFlow::Break(())
+            })?;
+            let Some((key, mut value)) = last else { return Ok(merged) };
+            // What was put before is there to be read.
+            value.extend(transaction.get(Table::Rows, &key)?.into_iter().flatten().take(100));
+            transaction.put(Table::Rows, &key, &value)?;
+            transaction.delete(Table::Stage, &key)?;
+            merged.concurrent_rows += 1;
+        }
+    }
+
+    fn vector(&self) -> VersionVector {
+        VersionVector::new()
+    }
 }
 
 /// What a store holds after none, one, two, ... of the commits.
@@ -50,7 +81,7 @@ pub(crate) fn models(commits: &[Commit]) -> Vec<MemoryStore> {
     let mut models = vec![MemoryStore::new()];
     for commit in commits {
         let mut model = models[models.len() - 1].clone();
-        model.apply(commit);
+        model.apply(commit).unwrap();
         models.push(model);
     }
     models

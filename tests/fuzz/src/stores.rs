@@ -173,7 +173,7 @@ fn file(draw: &mut Draw<'_>, options: &OpenOptions) {
         engine.write(now, |tx| rejoin::core::row::WriteRows::put(tx, row(9), payload("after the damage")));
     while let Some(output) = engine.poll_output() {
         if let Output::Persist(commit) = output {
-            let result = writer.commit(&commit).and_then(|()| engine.store_mut().show());
+            let result = writer.commit(&commit).and_then(|merged| engine.store_mut().show().map(|()| merged));
             engine.handle(now, Input::Persisted { commit: commit.id, result });
         }
     }

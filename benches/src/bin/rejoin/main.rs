@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`host`] | what drives an engine by hand: commits at once, frames from one engine to the other |
 //! | [`replica`] | map, set and counter on such a host |
+//! | [`objects`] | many maps in one space |
 //! | [`alone`] | the same types without an engine: values that are merged by hand |
 
 mod alone;
 mod host;
+mod objects;
 mod replica;
 
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Option<Measures> {
     host::keep_log(task.log);
     match task.workload.as_str() {
+        "objects" => Some(objects::sync(task)),
         "W2" => Some(workload::set::<SetReplica>(task)),
         "W3" => Some(workload::counter::<CounterReplica>(task)),
         "W2-alone" => Some(workload::set::<SetAlone>(task)),

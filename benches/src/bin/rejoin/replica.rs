@@ -57,6 +57,12 @@ impl peer::MapReplica for MapReplica {
         });
     }
 
+    fn remove(&mut self, keys: &[String]) -> bool {
+        let map = &self.map;
+        self.host.write(keys.len(), |tx| keys.iter().try_for_each(|key| map.remove(tx, key.as_str())));
+        true
+    }
+
     fn commit(&mut self) {
         self.host.commit();
     }

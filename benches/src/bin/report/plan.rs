@@ -144,6 +144,8 @@ pub(crate) fn sections() -> Vec<Section> {
         merge(),
         few_writers(),
         many_writers(),
+        many_objects(),
+        reconcile(),
         keep(),
         overwrite(),
         durable(),
@@ -316,6 +318,69 @@ fn many_writers() -> Section {
                 metric("cpu ms", "CPU ms", Less, Goal::None),
             ],
         }],
+    }
+}
+
+fn many_objects() -> Section {
+    Section {
+        id: "objects",
+        title: "Sync of many objects in one space",
+        about: "100,000 maps in one space, held by two replicas; each changes 10 of them, every change a commit of its own, and \
+                they sync.",
+        cases: vec![Case {
+            label: "10 changed",
+            setting: Setting { workload: "objects", changed: 10, ..BASE },
+            contenders: with(&[OURS], &[]),
+            metrics: vec![
+                metric("bytes", "bytes", Less, Goal::None),
+                metric("messages", "messages", Less, Goal::None),
+                metric("cpu ms", "CPU ms", Less, Goal::None),
+            ],
+        }],
+    }
+}
+
+fn reconcile() -> Section {
+    let case = |label, workload, rows, changed| Case {
+        label,
+        setting: Setting { workload, rows, changed, ..BASE },
+        contenders: with(&[NO_LOG], if workload == "old-puts" { &["negentropy"] } else { &[] }),
+        metrics: vec![
+            metric("bytes", "bytes", Less, Goal::None),
+            metric("limit", "bytes that name the rows, at least", Less, Goal::None),
+            metric("data trips", "round trips until the last data", Less, Goal::None),
+            metric("cpu ms", "CPU ms", Less, Goal::None),
+        ],
+    };
+    Section {
+        id: "old",
+        title: "Reconciling old changes",
+        about: "Two replicas held the same rows; one has changed some since, in transactions of up to 1,000 rows, and no log \
+                reaches back: the trees are compared. Bytes are those of the whole session, hellos, heads, a signature and \
+                the proof included. The limit is log2 C(N, d) / 8: the bytes that say which d of N rows differ, and nothing \
+                else; new values of 32 characters come on top. negentropy starts with equal hashes of ranges of keys.",
+        cases: vec![
+            case("nothing of 10k", "old-removals", 10_000, 0),
+            case("1 removed of 10k", "old-removals", 10_000, 1),
+            case("10 removed of 10k", "old-removals", 10_000, 10),
+            case("1000 removed of 10k", "old-removals", 10_000, 1000),
+            case("1 removed of 100k", "old-removals", 100_000, 1),
+            case("10 removed of 100k", "old-removals", 100_000, 10),
+            case("1000 removed of 100k", "old-removals", 100_000, 1000),
+            case("nothing of 1M", "old-removals", 1_000_000, 0),
+            case("1 removed of 1M", "old-removals", 1_000_000, 1),
+            case("10 removed of 1M", "old-removals", 1_000_000, 10),
+            case("1000 removed of 1M", "old-removals", 1_000_000, 1000),
+            case("1 put of 10k", "old-puts", 10_000, 1),
+            case("10 put of 10k", "old-puts", 10_000, 10),
+            case("1000 put of 10k", "old-puts", 10_000, 1000),
+            case("1 put of 100k", "old-puts", 100_000, 1),
+            case("10 put of 100k", "old-puts", 100_000, 10),
+            case("1000 put of 100k", "old-puts", 100_000, 1000),
+            case("1 put of 1M", "old-puts", 1_000_000, 1),
+            case("10 put of 1M", "old-puts", 1_000_000, 10),
+            case("1000 put of 1M", "old-puts", 1_000_000, 1000),
+        ],
     }
 }
 
