@@ -15,6 +15,8 @@ use crate::store::{Commit, MemoryStore};
 use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
+mod wire;
+
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };
 
 fn engine(device: u8, seed: u8, log_bytes: u64, store: MemoryStore) -> Engine<MemoryStore> {

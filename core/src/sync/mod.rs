@@ -15,13 +15,13 @@
 //! Nothing here knows a data type; nothing here reads memory that is not durable, except to apply what arrives.
 
 mod compare;
-mod deltas;
+pub(crate) mod deltas;
 pub(crate) mod frame;
 mod hello;
 mod live;
 mod live_set;
 pub(crate) mod message;
-mod pack;
+pub(crate) mod pack;
 mod replay;
 mod serve;
 mod session;

@@ -18,6 +18,8 @@ mod column;
 mod deltas;
 mod entries;
 mod killed;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
