@@ -42,7 +42,7 @@ pub const RECALLED_DELTAS: usize = 256;
 /// See [`RECALLED_DELTAS`].
 pub const RECALLED_BYTES: usize = 256 * 1024;
 /// Most puts in memory of which it is known what they replaced. A put beyond it is sent with its key.
-pub const REPLACED_PUTS: usize = 4096;
+pub const REPLACED_PUTS: usize = 2048;
 /// Most entries in one bulk chunk.
 pub const CHUNK_ENTRIES: usize = 16_384;
 /// Most runs of live dots in one bulk chunk.

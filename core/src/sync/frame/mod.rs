@@ -24,7 +24,9 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::deflate::core::{
+    CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
@@ -42,28 +44,32 @@ use crate::sync::message::Message;
 const DEFLATED: u8 = 0x80;
 /// Fewer bytes than these never paid for the code that deflate has to send with them.
 const LEAST_BYTES: usize = 96;
-/// Above this miniz takes several times as long, for a hundredth.
-const LEVEL: u8 = 6;
+/// How hard miniz looks for what was there before. Looking harder takes longer, for a hundredth. It is told not to use what is
+/// shorter than six bytes: among digits that is everywhere, and naming it is longer than the digits.
+const LEVEL: i32 = 6;
 
 /// A message as it is sent.
 pub(crate) fn seal(message: &Message) -> Vec<u8> {
     let plain = codec::encode(message);
     assert!(plain.len() <= FRAME_BYTES, "messages are built within the limit of a frame");
     let open = message.open_bytes().filter(|open| open + LEAST_BYTES <= plain.len());
-    match open.map(|open| deflated(&plain, open)) {
-        Some(frame) if frame.len() < plain.len() => frame,
-        _ => plain,
-    }
+    open.and_then(|open| deflated(&plain, open)).unwrap_or(plain)
 }
 
-fn deflated(plain: &[u8], open: usize) -> Vec<u8> {
-    let (head, body) = plain.split_at(open.max(1));
+/// Nothing if it is no shorter.
+fn deflated(plain: &[u8], open: usize) -> Option<Vec<u8>> {
+    let (head, body) = plain.split_at(open);
     let mut frame = alloc::vec![plain[0] | DEFLATED];
     column::push(&mut frame, (head.len() - 1) as u64);
     column::push(&mut frame, body.len() as u64);
     frame.extend_from_slice(&head[1..]);
-    frame.extend(compress_to_vec(body, LEVEL));
-    frame
+    let start = frame.len();
+    let flags = create_comp_flags_from_zip_params(LEVEL, 0, CompressionStrategy::Filtered as i32);
+    frame.resize(plain.len().max(start), 0);
+    let mut deflater = Box::new(CompressorOxide::new(flags));
+    let (status, _, written) = compress(&mut deflater, body, &mut frame[start..], TDEFLFlush::Finish);
+    frame.truncate(start + written);
+    (status == TDEFLStatus::Done && frame.len() < plain.len()).then_some(frame)
 }
 
 /// Reads what a peer sent: at most [`FRAME_BYTES`], inflated too.
