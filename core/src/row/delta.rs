@@ -147,9 +147,7 @@ impl Delta {
 
     /// The rows that it puts something into, with the dots of that.
     pub(crate) fn put_rows(&self) -> impl Iterator<Item = (Dot, &RowKey)> {
-        self.puts
-            .iter()
-            .map(|put| (Dot::new(self.replica, self.first_seq + u64::from(put.offset)), &put.key))
+        self.puts.iter().map(|put| (Dot::new(self.replica, self.first_seq + u64::from(put.offset)), &put.key))
     }
 
     /// The head of the author's chain after this delta. `bytes` are its canonical bytes.

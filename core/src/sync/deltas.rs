@@ -220,7 +220,8 @@ impl<'a, S: Store> Linker<'a, S> {
             }
             Name::Whole(replica) => Ok((*replica, None)),
             Name::Known(tag) => {
-                let named = self.names.and_then(|(_, names)| names.get(tag)).or_else(|| self.tails.tags.get(tag));
+                let named =
+                    self.names.and_then(|(_, names)| names.get(tag)).or_else(|| self.tails.tags.get(tag));
                 // Something before it was dropped.
                 named.map(|replica| (*replica, None)).ok_or(Unlinked::Gap)
             }

@@ -93,8 +93,7 @@ impl Packer {
                 WireDeps::Dots(BoundedVec::new(dots).expect("as many as in the delta"))
             }
         };
-        let kills: Vec<_> =
-            delta.kills.iter().map(|(id, runs)| (self.names.of(*id), runs.clone())).collect();
+        let kills: Vec<_> = delta.kills.iter().map(|(id, runs)| (self.names.of(*id), runs.clone())).collect();
         let is_proof = matches!(self.runs[run as usize].previous, Previous::Whole(_));
         let killed = replaced.filter(|_| !kills.is_empty() && !is_proof).map(|by| (by, Killed::new(&kills)));
         let mut puts = Vec::with_capacity(delta.puts.len());

@@ -23,11 +23,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn on_deltas<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        frame: &Deltas,
-    ) -> Result<(), End> {
+    pub(super) fn on_deltas<S: Store>(&mut self, cx: &mut Context<'_, S>, frame: &Deltas) -> Result<(), End> {
         let key = self.key.ok_or(MISBEHAVED)?;
         self.names(cx, key);
         let mut linker = Linker::new(cx.space, &mut self.tails);

@@ -8,12 +8,12 @@ use crate::id::ReplicaId;
 use crate::state::{Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::Tails;
-use crate::sync::{frame, hello};
 use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, Tag};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
 use crate::sync::vector::Said;
+use crate::sync::{frame, hello};
 
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
 const FRAMES_IN_FLIGHT: usize = 4;

@@ -62,7 +62,8 @@ fn deflated(draw: &mut Draw<'_>) -> Vec<u8> {
     };
     let number = |number: u32| (0..5).map(move |at| (number >> (at * 7)).to_le_bytes()[0] & 0x7f);
     let last = (1..5).rev().find(|at| claimed >> (at * 7) > 0).unwrap_or(0);
-    let claimed = number(claimed).take(last + 1).enumerate().map(|(at, byte)| byte | if at < last { 0x80 } else { 0 });
+    let claimed =
+        number(claimed).take(last + 1).enumerate().map(|(at, byte)| byte | if at < last { 0x80 } else { 0 });
     let mut frame: Vec<u8> = [0x80 | kind, 0].into_iter().chain(claimed).collect();
     frame.push(1);
     frame.extend(length.to_le_bytes());
@@ -144,7 +145,9 @@ pub(crate) fn seed(mode: u8) -> Vec<u8> {
     let mut add = |kind: u8, frame: &[u8]| {
         // Some as they are, some as what a deflated frame comes to.
         let (acts, bytes) = match frame {
-            [number @ (3 | 8 | 10 | 15 | 17), rest @ ..] if kind == 0 && mode & 8 != 0 => (vec![9, *number, 0], rest),
+            [number @ (3 | 8 | 10 | 15 | 17), rest @ ..] if kind == 0 && mode & 8 != 0 => {
+                (vec![9, *number, 0], rest)
+            }
             _ => (vec![kind], frame),
         };
         seed.extend(acts);

@@ -156,7 +156,9 @@ fn a_peer_that_does_not_give_keys_costs_no_more() {
     let [theirs, known] = [0, 1].map(|number| pair.engines[number].version_vector());
     assert!(!known.covers(&theirs));
     pair.engines.iter().for_each(|engine| engine.check().unwrap());
-    pair.engines.iter_mut().for_each(|engine| engine.handle(NOW, Input::Disconnected { session: SessionId(3) }));
+    pair.engines
+        .iter_mut()
+        .for_each(|engine| engine.handle(NOW, Input::Disconnected { session: SessionId(3) }));
     pair.meet(4, |_, _| {});
     assert_eq!(pair.closed, []);
     pair.check_same();

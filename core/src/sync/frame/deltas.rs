@@ -27,9 +27,13 @@ use alloc::vec::Vec;
 
 use crate::codec::BoundedVec;
 use crate::id::VectorDigest;
-use crate::limits::{DELTA_KILL_RUNS, DELTA_PUTS, DEPS, FRAME_BYTES, FRAME_DELTAS, FRAME_NAMED, KEY_BYTES, PAYLOAD_BYTES};
+use crate::limits::{
+    DELTA_KILL_RUNS, DELTA_PUTS, DEPS, FRAME_BYTES, FRAME_DELTAS, FRAME_NAMED, KEY_BYTES, PAYLOAD_BYTES,
+};
 use crate::row::{Payload, RowKey, Runs};
-use crate::sync::frame::column::{Columnar, Columns, Numbers, Texts, TextsRead, Times, apart, difference, push};
+use crate::sync::frame::column::{
+    Columnar, Columns, Numbers, Texts, TextsRead, Times, apart, difference, push,
+};
 
 /// A delta in a frame. With its run and the replicas that the frame names it turns back into its canonical bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use miniz_oxide::deflate::core::{
-    CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+    CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress,
+    create_comp_flags_from_zip_params,
 };
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -92,7 +93,10 @@ fn inflated(frame: &[u8]) -> Option<Vec<u8>> {
     let mut claimed = || usize::try_from(column::take(&mut rest)?).ok().filter(|bytes| *bytes <= FRAME_BYTES);
     let (open, body) = (claimed()?, claimed()?);
     let (open, stream) = rest.split_at_checked(open)?;
-    if 1 + open.len() + body > FRAME_BYTES || body / DEFLATE_RATIO > stream.len() || !Message::may_deflate(kind) {
+    if 1 + open.len() + body > FRAME_BYTES
+        || body / DEFLATE_RATIO > stream.len()
+        || !Message::may_deflate(kind)
+    {
         return None;
     }
     let mut plain = alloc::vec![0; 1 + open.len() + body];

@@ -101,7 +101,14 @@ quickcheck! {
 
 fn put(row: Row, payload: Payload) -> WireDelta {
     let deps = WireDeps::Dots(BoundedVec::default());
-    WireDelta { run: 0, len: 1, timestamp: 5, deps, puts: vec![WirePut { offset: 0, row, payload }], kills: vec![] }
+    WireDelta {
+        run: 0,
+        len: 1,
+        timestamp: 5,
+        deps,
+        puts: vec![WirePut { offset: 0, row, payload }],
+        kills: vec![],
+    }
 }
 
 /// As many deltas as somebody makes who changes one row at a time.
@@ -127,13 +134,15 @@ fn columns_cost_what_differs() {
     // Every other dot of a range, at random: a bit or so for each dot of the range.
     let odd = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1;
     let kills = vec![(0, (1..16_000).filter(|n| odd(n * n)).collect::<Runs>())];
-    let thinned = seal(&deltas(vec![WireDelta { kills, ..put(Row::Key(key(b"")), Payload::default()) }])).len();
+    let thinned =
+        seal(&deltas(vec![WireDelta { kills, ..put(Row::Key(key(b"")), Payload::default()) }])).len();
     assert!(thinned < 16_000 / 8 * 3 / 2, "{thinned} bytes for 16,000 dots");
 }
 
 #[test]
 fn what_would_not_be_shorter_is_sent_plain() {
-    let random = |n: u64| (0..32).map(|at| blake3::hash(&(n * 32 + at).to_le_bytes()).as_bytes()[0]).collect();
+    let random =
+        |n: u64| (0..32).map(|at| blake3::hash(&(n * 32 + at).to_le_bytes()).as_bytes()[0]).collect();
     let one = deltas(edits(1, random));
     assert_eq!(seal(&one), codec::encode(&one));
     let root = Message::Keys;
@@ -158,7 +167,10 @@ fn bombs_are_refused() {
     let most = &zeros[..FRAME_BYTES - 1];
     assert_eq!(inflated(&frame_of(3, most.len(), most)).unwrap().len(), FRAME_BYTES);
     assert!(inflated(&frame_of(3, most.len(), &zeros[..1000])).is_none(), "too short a stream for that");
-    assert!(inflated(&frame_of(3, 1001, &zeros[..1000])).is_none() && inflated(&frame_of(3, 999, &zeros[..1000])).is_none());
+    assert!(
+        inflated(&frame_of(3, 1001, &zeros[..1000])).is_none()
+            && inflated(&frame_of(3, 999, &zeros[..1000])).is_none()
+    );
     // Kinds that carry no data, and whatever follows the stream.
     for kind in [0, 1, 2, 4, 5, 9, 12, 14, 16, 18, 19, 100] {
         assert!(inflated(&frame_of(kind, 1000, &zeros[..1000])).is_none(), "{kind}");
@@ -174,7 +186,8 @@ fn bombs_are_refused() {
 fn what_a_frame_leaves_out_grows_within_bounds() {
     // A few bytes each, a kilobyte each when they are put together.
     let long = vec![7; KEY_BYTES - 20];
-    let same = |count: usize| (0..count).map(|_| put(Row::Key(key(&long)), Payload::default())).collect::<Vec<_>>();
+    let same =
+        |count: usize| (0..count).map(|_| put(Row::Key(key(&long)), Payload::default())).collect::<Vec<_>>();
     let fits = WireDelta::write(&same(2000));
     assert!(fits.len() < 40_000 && WireDelta::read(Columns(&fits)).is_some());
     assert!(WireDelta::read(Columns(&WireDelta::write(&same(2200)))).is_none());
