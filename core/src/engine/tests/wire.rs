@@ -27,7 +27,7 @@ fn act(pair: &mut Pair, number: usize, act: u8) {
         }
         Ok(())
     });
-    if act % 5 > 0 {
+    if !act.is_multiple_of(5) {
         pair.save();
     }
 }
