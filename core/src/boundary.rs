@@ -301,6 +301,10 @@ pub struct Stats {
     pub vectors_summed: u64,
     /// Wide vectors that had to be sent whole.
     pub vectors_whole: u64,
+    /// Rows of deltas on streams that were named by the dot that they replace, and found here.
+    pub rows_named: u64,
+    /// Streams on which such a row was not found, and keys were asked for.
+    pub keys_asked: u64,
     /// Runs of live dots that turned out to be dead when trees were compared.
     pub compared_dead: u64,
     /// Parts of trees that were asked about.

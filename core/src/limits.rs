@@ -19,8 +19,11 @@ pub const DELTA_KILL_RUNS: usize = 65_536;
 pub const DELTA_DOTS: u64 = 65_536;
 /// Most dots named in a delta's dependencies; a wider frontier travels as a digest.
 pub const DEPS: usize = 16;
-/// Largest frame on a sync stream, without its length prefix.
+/// Largest frame on a sync stream, without its length prefix; inflated too. Nor do the deltas of one come to more when
+/// rows are spelled out that it names by what they replace or by what they share with others.
 pub const FRAME_BYTES: usize = 2 * 1024 * 1024;
+/// What deflate can make of a byte at most (258 bytes of two bits). A frame that claims more is refused before inflating.
+pub const DEFLATE_RATIO: usize = 1032;
 /// Largest frame published by gossip: gossipsub drops messages over 64 KiB; beyond 16 KiB a copy per neighbour costs
 /// more than pulling once.
 pub const GOSSIP_BYTES: usize = 16 * 1024;
@@ -32,6 +35,14 @@ pub const FRAME_DELTAS: usize = 16_384;
 pub const HELLO_REPLICAS: usize = 4;
 /// Most entries that a hello lists of a wider vector: the newest of both sides.
 pub const HELLO_LISTED: usize = 16;
+/// Most puts in one frame that name their row by the dot that they replace: each costs the receiver a look into its store.
+pub const FRAME_NAMED: usize = 16_384;
+/// Most deltas, and bytes of them, at the end of the log that are looked through for rows named by dots that are dead here.
+pub const RECALLED_DELTAS: usize = 256;
+/// See [`RECALLED_DELTAS`].
+pub const RECALLED_BYTES: usize = 256 * 1024;
+/// Most puts in memory of which it is known what they replaced. A put beyond it is sent with its key.
+pub const REPLACED_PUTS: usize = 2048;
 /// Most entries in one bulk chunk.
 pub const CHUNK_ENTRIES: usize = 16_384;
 /// Most runs of live dots in one bulk chunk.

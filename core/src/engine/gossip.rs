@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use crate::boundary::{Output, Push, Verdict};
-use crate::codec;
+use crate::codec::{self, BoundedBytes};
 use crate::engine::Engine;
 use crate::id::{Dot, ReplicaId};
 use crate::identity::signed_head;
@@ -17,8 +17,8 @@ use crate::planted::Rule;
 use crate::row::chain_start;
 use crate::state::{Applied, LogRecord, Received};
 use crate::store::{Store, StoreError};
-use crate::sync::message::{Announcement, Deltas, Gossip, Intro, Previous, YouWere};
-use crate::sync::{Packer, Session, unpack_alone};
+use crate::sync::message::{Announcement, Gossip, Gossiped, Intro, YouWere};
+use crate::sync::{Session, unpack_alone};
 
 /// Verified runs whose past is not here yet.
 #[derive(Default)]
@@ -35,6 +35,13 @@ impl Early {
 
 fn size(run: &[Received]) -> usize {
     run.iter().map(|received| received.bytes.len()).sum()
+}
+
+/// A delta as it is published, unless it is too large for that.
+fn gossip(record: &LogRecord, intro: Intro) -> Option<Vec<u8>> {
+    let delta = BoundedBytes::new(record.delta.encode())?;
+    let gossiped = Gossiped { intro, previous: record.previous, signature: record.signature?, delta };
+    Some(codec::encode(&Gossip::Delta(gossiped))).filter(|frame| frame.len() <= GOSSIP_BYTES)
 }
 
 impl<S: Store> Engine<S> {
@@ -56,12 +63,8 @@ impl<S: Store> Engine<S> {
         let intro = Intro { device: head.device, nonce: head.nonce };
         let head = YouWere::of(&own, head);
         for record in records {
-            let mut packer = Packer::new();
-            packer.push(&record, Previous::Whole(record.previous), Some(intro));
-            let mut frame = codec::encode(&Gossip::Run(packer.finish()));
-            if frame.len() > GOSSIP_BYTES {
-                frame = codec::encode(&Gossip::Announce(Announcement { head, intro }));
-            }
+            let frame = gossip(&record, intro)
+                .unwrap_or_else(|| codec::encode(&Gossip::Announce(Announcement { head, intro })));
             self.space.stats.gossip_out += 1;
             self.out.push_back(Output::Publish { frame });
         }
@@ -76,7 +79,7 @@ impl<S: Store> Engine<S> {
         match codec::decode::<Gossip>(frame) {
             Err(_) => Verdict::Reject,
             Ok(Gossip::Announce(announcement)) => self.announced(&announcement),
-            Ok(Gossip::Run(deltas)) => self.gossiped_run(&deltas).unwrap_or_else(|error| {
+            Ok(Gossip::Delta(delta)) => self.gossiped_delta(&delta).unwrap_or_else(|error| {
                 self.fail(error);
                 Verdict::Ignore
             }),
@@ -97,24 +100,21 @@ impl<S: Store> Engine<S> {
         Verdict::Relay
     }
 
-    fn gossiped_run(&mut self, deltas: &Deltas) -> Result<Verdict, StoreError> {
-        let Some(run) = unpack_alone(&self.space.id, deltas) else { return Ok(Verdict::Reject) };
-        let Some(last) = run.last() else { return Ok(Verdict::Reject) };
-        let replica = last.delta.replica;
-        let message = signed_head(&self.space.id, &replica, last.delta.last_seq(), &last.chain);
-        let signed =
-            last.signature.is_some_and(|sig| self.space.identity.verify(&last.device, &message, &sig));
-        let starts = run[0].delta.first_seq > 1 || run[0].previous == chain_start(&self.space.id, &replica);
+    fn gossiped_delta(&mut self, gossiped: &Gossiped) -> Result<Verdict, StoreError> {
+        let Some(received) = unpack_alone(&self.space.id, gossiped) else { return Ok(Verdict::Reject) };
+        let replica = received.delta.replica;
+        let message = signed_head(&self.space.id, &replica, received.delta.last_seq(), &received.chain);
+        let signed = self.space.identity.verify(&received.device, &message, &gossiped.signature);
+        let first_seq = received.delta.first_seq;
+        let starts = first_seq > 1 || received.previous == chain_start(&self.space.id, &replica);
         if !signed || !starts {
             return Ok(Verdict::Reject);
         }
-        let count = run.len() as u64;
-        let key = (replica, run[0].delta.first_seq);
-        let bytes = size(&run);
-        let mut queue: VecDeque<Received> = run.into();
+        let (key, bytes) = ((replica, first_seq), received.bytes.len());
+        let mut queue = VecDeque::from([received]);
         match self.space.apply_received(self.now, &mut queue, false)? {
             Applied::Done(0) => {
-                self.space.stats.gossip_duplicates += count;
+                self.space.stats.gossip_duplicates += 1;
                 return Ok(Verdict::Ignore);
             }
             Applied::Done(count) => {
@@ -123,7 +123,7 @@ impl<S: Store> Engine<S> {
             }
             Applied::Invalid => return Ok(Verdict::Reject),
             Applied::Fork { replica, .. } => {
-                // The run was verified above.
+                // The delta was verified above.
                 self.space.mark_forked(replica)?;
                 self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
             }

@@ -7,12 +7,15 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::boundary::Verdict;
-use crate::codec::{self, BoundedVec};
+use crate::codec::BoundedVec;
 use crate::id::{Chain, SpaceId};
 use crate::identity::Ed25519;
 use crate::row::{Kind, Object, Payload, WriteRows};
 use crate::store::{Commit, MemoryStore};
+use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
+
+mod wire;
 
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };
 
@@ -90,9 +93,9 @@ impl Pair {
         let session = SessionId(session);
         while let Some((to, frame)) = self.wire.pop_front() {
             if self.closed.is_empty() {
-                let mut message: Message = codec::decode(&frame).unwrap();
+                let mut message = frame::open(&frame).unwrap();
                 tamper(to, &mut message);
-                self.engines[to].handle(NOW, Input::Received { session, frame: codec::encode(&message) });
+                self.engines[to].handle(NOW, Input::Received { session, frame: frame::seal(&message) });
                 self.drain(to);
             }
         }
@@ -286,7 +289,7 @@ fn a_bulk_that_lacks_entries_is_given_up_and_asked_for_anew() {
         if let (1, Message::BulkChunk(chunk)) = (to, message)
             && !core::mem::replace(&mut tampered, true)
         {
-            chunk.entries = BoundedVec::default();
+            chunk.entries = Table::default();
         }
     });
     assert!(pair.closed.is_empty());

@@ -145,6 +145,11 @@ impl Delta {
         })
     }
 
+    /// The rows that it puts something into, with the dots of that.
+    pub(crate) fn put_rows(&self) -> impl Iterator<Item = (Dot, &RowKey)> {
+        self.puts.iter().map(|put| (Dot::new(self.replica, self.first_seq + u64::from(put.offset)), &put.key))
+    }
+
     /// The head of the author's chain after this delta. `bytes` are its canonical bytes.
     pub fn chain(&self, space: &SpaceId, previous: &Chain, bytes: &[u8]) -> Chain {
         Chain(hash(domain::CHAIN, &[&space.0, self.replica.as_bytes(), &previous.0, bytes]))

@@ -314,12 +314,15 @@ impl<S: Store> Space<S> {
     fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> bool {
         let pending = self.pending.as_mut().expect("a delta is pending");
         pending.bytes += change.size();
+        let mut killed = None;
         for entry in &change.live {
             // A put of this same delta never leaves this replica; its dot is burnt.
             if entry.dot.replica == own.replica && entry.dot.seq >= pending.first {
                 pending.puts.remove(&offset(pending.first, entry.dot.seq));
+                killed = killed.or(self.replaced.inherit(&entry.dot));
             } else {
                 pending.kills.insert(entry.dot);
+                killed = Some(entry.dot);
             }
         }
         self.touched.push(change.key.clone());
@@ -328,6 +331,7 @@ impl<S: Store> Space<S> {
         self.overlay.replace_row(&change.key, &change.live, change.payload.as_ref().map(entry));
         let Some(payload) = change.payload else { return false };
         pending.puts.insert(offset(pending.first, seq), (change.key, payload));
+        self.replaced.note(dot, killed.filter(|_| self.log_limit > 0));
         true
     }
 
@@ -370,7 +374,8 @@ impl<S: Store> Space<S> {
         self.frontier.advance(delta.last(), pending.first - 1, &[], true);
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);
-        Some(Received { delta, bytes, previous, chain, signature: Some(signature), device, nonce })
+        let (signature, replaces) = (Some(signature), Vec::new());
+        Some(Received { delta, bytes, previous, chain, signature, device, nonce, replaces })
     }
 
     /// What a delta beginning at `first` depends on: everything known here, as the other replicas' maximal dots. Its

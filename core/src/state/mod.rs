@@ -13,6 +13,7 @@ mod log;
 mod merging;
 mod overlay;
 mod remote;
+mod replaced;
 mod verify;
 
 use alloc::boxed::Box;
@@ -39,6 +40,7 @@ pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};
 pub(crate) use log::LogRecord;
 pub(crate) use overlay::{Overlay, decode_dot, decode_dot_hash, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
+pub(crate) use replaced::Replaced;
 
 use commit::InFlight;
 use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
@@ -112,6 +114,7 @@ pub(crate) struct Space<S> {
     /// The own state must be written although no head changed.
     own_changed: bool,
     touched: Vec<RowKey>,
+    pub(crate) replaced: Replaced,
     /// Where the log stood when this side was last in sync with anybody.
     pub(crate) agreed_log: Option<u64>,
     /// The stage may hold something.
@@ -189,6 +192,7 @@ impl<S: Store> Space<S> {
             unformatted: format != Some(STORE_FORMAT),
             own_changed: format != Some(STORE_FORMAT),
             touched: Vec::new(),
+            replaced: Replaced::default(),
             agreed_log: None,
             stage_used: true,
             disputed: BTreeSet::new(),

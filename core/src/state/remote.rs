@@ -33,6 +33,8 @@ pub(crate) struct Received {
     /// The author's key and nonce, already checked against its id; or as known here.
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
+    /// Its puts whose rows were named by what they replace, with that.
+    pub(crate) replaces: Vec<(Dot, Dot)>,
 }
 
 /// What became of received deltas.
@@ -228,8 +230,9 @@ impl<S: Store> Space<S> {
 
     /// Applies a delta that fits.
     pub(super) fn apply_linked(&mut self, received: Received) -> Result<(), StoreError> {
-        let Received { delta, bytes, previous, chain, signature, device, nonce } = received;
+        let Received { delta, bytes, previous, chain, signature, device, nonce, replaces } = received;
         let replica = delta.replica;
+        replaces.into_iter().for_each(|(put, killed)| self.replaced.note(put, Some(killed)));
         self.with_rows(|held| merge::apply(held, &delta))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);

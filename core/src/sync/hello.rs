@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
-use crate::codec;
 use crate::id::{SpaceId, cut};
 use crate::planted::Rule;
 use crate::store::Store;
@@ -11,8 +10,16 @@ use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, Ve
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
 
 /// Whether a frame is a hello about `space`. A host that holds several spaces asks each for the first frame of a stream.
+/// Those of other versions count: whoever says them is to hear why it is refused.
 pub(crate) fn greets(frame: &[u8], space: &SpaceId) -> bool {
-    matches!(codec::decode::<Message>(frame), Ok(Message::Hello(hello)) if hello.space == hello.key.space(space))
+    let start = frame.split_first_chunk::<2>().filter(|([kind, _], _)| *kind == 0);
+    let parts = start.and_then(|(_, rest)| rest.split_first_chunk::<8>());
+    parts.is_some_and(|(key, rest)| rest.starts_with(&Key(*key).space(space)))
+}
+
+/// Whether a frame is a hello of another version of the protocol. Nothing else of it need be legible here.
+pub(super) fn is_of_another_version(frame: &[u8]) -> bool {
+    frame.first_chunk().is_some_and(|[kind, version]| *kind == 0 && *version != PROTOCOL)
 }
 
 impl Session {
@@ -27,7 +34,7 @@ impl Session {
         let (digest, root) = cx.space.durable_state()?;
         let (vector, me) = self.hello_vector(cx, key, asked)?;
         let hello = Hello {
-            version: self.version,
+            version: PROTOCOL,
             key,
             space: key.space(&cx.space.id),
             claim: key.claim(&digest, &root),
@@ -47,8 +54,7 @@ impl Session {
 
     pub(super) fn on_hello<S: Store>(&mut self, cx: &mut Context<'_, S>, hello: &Hello) -> Result<(), End> {
         let key = *self.key.get_or_insert(hello.key);
-        let spoken = (1..=PROTOCOL).contains(&hello.version);
-        let same = spoken && hello.control == [0; 8] && hello.space == key.space(&cx.space.id);
+        let same = hello.control == [0; 8] && hello.space == key.space(&cx.space.id);
         if !same {
             return Err(End::Peer(Reason::Incompatible));
         }
@@ -59,7 +65,6 @@ impl Session {
         }
         self.greeted = true;
         self.heard += 1;
-        self.version = self.version.min(hello.version);
         if hello.dropped {
             self.on_dropped();
         }
@@ -79,7 +84,6 @@ impl Session {
         self.told.clear();
         let entries = match &hello.vector {
             HelloVector::Whole(entries) => entries.to_vec(),
-            HelloVector::Wide(own) => own.iter().copied().collect(),
             HelloVector::Newest(entries, _) => entries.to_vec(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;

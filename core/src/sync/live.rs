@@ -4,10 +4,10 @@ use alloc::collections::BTreeMap;
 use core::ops::ControlFlow;
 
 use crate::id::ReplicaId;
-use crate::state::LogRecord;
+use crate::state::{LogRecord, Replaced};
 use crate::store::{Store, StoreError};
-use crate::sync::deltas::{Packer, short};
 use crate::sync::message::{Deltas, Intro, Previous};
+use crate::sync::pack::{Packer, short};
 use crate::sync::session::{Context, End, Session};
 
 impl Session {
@@ -85,7 +85,8 @@ impl Session {
         cx: &Context<'_, S>,
         until: u64,
     ) -> Result<(Option<Deltas>, BTreeMap<ReplicaId, u64>), StoreError> {
-        let mut packer = Packer::new();
+        let mut packer = Packer::new(self.key);
+        let may_name = !self.gives_keys;
         let mut ends = BTreeMap::new();
         let mut next = until;
         cx.space.read_log(self.cursor, &mut |record| {
@@ -98,7 +99,8 @@ impl Session {
                     return ControlFlow::Break(());
                 }
                 let previous = self.previous(&record);
-                pack(cx, &mut packer, &record, &self.peer, previous);
+                let replaced = may_name.then_some(&cx.space.replaced);
+                pack(cx, &mut packer, &record, &self.peer, previous, replaced);
                 self.peer.observe(record.delta.replica, record.delta.last_seq());
                 ends.insert(record.delta.replica, record.delta.last_seq());
             }
@@ -144,18 +146,19 @@ impl Session {
     }
 }
 
-/// Adds a delta to a frame for a peer at `peer`.
+/// Adds a delta to a frame for a peer at `peer`, its rows named by what they replace as far as that is known.
 pub(super) fn pack<S: Store>(
     cx: &Context<'_, S>,
     packer: &mut Packer,
     record: &LogRecord,
     peer: &crate::clock::VersionVector,
     previous: Previous,
+    replaced: Option<&Replaced>,
 ) {
     let replica = record.delta.replica;
     let intro = (peer.seq(&replica) == 0)
         .then(|| cx.space.durable.heads.get(&replica))
         .flatten()
         .map(|head| Intro { device: head.device, nonce: head.nonce });
-    packer.push(record, previous, intro);
+    packer.push(record, previous, intro, replaced);
 }

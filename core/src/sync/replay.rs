@@ -4,8 +4,8 @@ use crate::boundary::Now;
 use crate::limits::SESSION_BUFFER_BYTES;
 use crate::state::Applied;
 use crate::store::Store;
-use crate::sync::deltas::{Linker, Unlinked};
-use crate::sync::message::{Deltas, YouWere};
+use crate::sync::deltas::{Linker, Tails, Unlinked};
+use crate::sync::message::{Deltas, Message, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Least milliseconds between two hellos that say that something was dropped.
@@ -23,15 +23,12 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn on_deltas<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        frame: &Deltas,
-        size: usize,
-    ) -> Result<(), End> {
-        let space = cx.space.id;
-        let (heads, tails, overlaps) = (&cx.space.heads, &mut self.tails, self.overlaps);
-        let mut linker = Linker { space: &space, heads, tails, overlaps };
+    pub(super) fn on_deltas<S: Store>(&mut self, cx: &mut Context<'_, S>, frame: &Deltas) -> Result<(), End> {
+        let key = self.key.ok_or(MISBEHAVED)?;
+        self.names(cx, key);
+        let mut linker = Linker::new(cx.space, &mut self.tails);
+        (linker.names, linker.overlaps) = (Some((key, &self.names)), self.overlaps);
+        linker.may_name = !self.gets_keys;
         let unpacked = linker.unpack(frame);
         self.overlaps = linker.overlaps;
         match unpacked {
@@ -39,9 +36,10 @@ impl Session {
                 for received in received {
                     self.peer.observe(received.delta.replica, received.delta.last_seq());
                     self.held.observe(received.delta.replica, received.delta.last_seq());
+                    cx.space.stats.rows_named += received.replaces.len() as u64;
+                    self.queue_bytes += received.bytes.len();
                     self.queue.push_back(received);
                 }
-                self.queue_bytes += size;
                 if self.queue_bytes > SESSION_BUFFER_BYTES {
                     return Err(MISBEHAVED);
                 }
@@ -52,6 +50,11 @@ impl Session {
                 self.drop_queue(cx.now);
                 Ok(())
             }
+            Err(Unlinked::Row) => {
+                self.ask_keys(cx);
+                Ok(())
+            }
+            Err(Unlinked::Store(error)) => Err(End::Store(error)),
             Err(Unlinked::Fork(other)) => {
                 if let Some(other) = other {
                     let YouWere { replica, seq, chain, signature } = *other;
@@ -60,10 +63,25 @@ impl Session {
                     }
                     cx.space.mark_forked(replica)?;
                 }
-                self.drop_queue(cx.now);
+                self.refuse_queue(cx);
                 Ok(())
             }
         }
+    }
+
+    /// Lets go of what arrived, and wants keys: a row that was named by what it replaced is not known here, or there are two.
+    /// Once a stream: what the peer had sent before it heard of it is let go of unseen.
+    fn ask_keys<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        if !core::mem::replace(&mut self.gets_keys, true) {
+            cx.space.stats.keys_asked += 1;
+            cx.send(&Message::Keys);
+        }
+        self.drop_queue(cx.now);
+    }
+
+    /// Lets go of what does not fit here. If rows in it were named by what they replaced, that may be why.
+    fn refuse_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        if self.tails.named { self.ask_keys(cx) } else { self.drop_queue(cx.now) }
     }
 
     fn apply_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
@@ -72,19 +90,19 @@ impl Session {
                 cx.space.stats.deltas_from_sync += count;
                 if self.queue.is_empty() {
                     self.queue_bytes = 0;
-                    self.tails.clear();
+                    self.tails = Tails::default();
                     self.overlaps = false;
                 }
             }
             // A peer with another history, which it does not know of yet: the hello shows it.
-            Applied::Invalid if self.overlaps => self.drop_queue(cx.now),
+            Applied::Invalid if self.overlaps || self.tails.named => self.refuse_queue(cx),
             Applied::Invalid => return Err(MISBEHAVED),
-            Applied::Missing => self.drop_queue(cx.now),
+            Applied::Missing => self.refuse_queue(cx),
             Applied::Fork { replica, proven } => {
                 if proven {
                     cx.space.mark_forked(replica)?;
                 }
-                self.drop_queue(cx.now);
+                self.refuse_queue(cx);
             }
         }
         Ok(())
@@ -94,7 +112,7 @@ impl Session {
     pub(super) fn drop_queue(&mut self, now: Now) {
         self.queue.clear();
         self.queue_bytes = 0;
-        self.tails.clear();
+        self.tails = Tails::default();
         self.overlaps = false;
         self.say_dropped(now);
     }

@@ -17,9 +17,10 @@ use crate::planted::Rule;
 use crate::row::{DotRuns, RowKey, Runs};
 use crate::state::{BulkHead, Range, decode_dot};
 use crate::store::{Store, StoreError, Table};
-use crate::sync::deltas::{Packer, short};
+use crate::sync::frame::{BulkEntry, Table as Columns};
 use crate::sync::live::pack;
-use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkEntry, BulkHeads, Message, Offer, Offered};
+use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkEnd, BulkHeads, Message, Offer, Offered};
+use crate::sync::pack::{Packer, short};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 use crate::tree;
 
@@ -44,6 +45,8 @@ pub(super) struct Serving {
     /// Index into `heads`, and the seq up to which that replica was told.
     at: usize,
     told: u64,
+    /// Frames sent.
+    frames: u64,
 }
 
 impl Session {
@@ -64,6 +67,7 @@ impl Session {
             compared: true,
             at: 0,
             told: 0,
+            frames: 0,
         }
     }
 
@@ -71,7 +75,7 @@ impl Session {
     pub(super) fn offer_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         self.offered = true;
         self.offering = None;
-        if self.version < 2 || cx.space.durable.heads.len() > FRAME_REPLICAS {
+        if cx.space.durable.heads.len() > FRAME_REPLICAS {
             cx.send(&Message::BulkOffer);
             return Ok(());
         }
@@ -113,6 +117,7 @@ impl Session {
         while self.serving.is_some() && self.may_send(cx.config.window_bytes) {
             let Some(serving) = &mut self.serving else { return Ok(()) };
             if let Some(chunk) = serving.next_chunk(cx)? {
+                serving.frames += 1;
                 self.send_data(cx, &Message::BulkChunk(chunk));
             } else if serving.compared {
                 return self.finish_serving(cx);
@@ -140,10 +145,11 @@ impl Session {
             return Ok(());
         };
         self.send_data(cx, &Message::BulkHeads(heads));
+        serving.frames += 1;
         let mut next = serving.log_next;
         let end = cx.space.durable.log.next;
         while next < end {
-            let mut packer = Packer::new();
+            let mut packer = Packer::new(None);
             let mut stopped = end;
             cx.space.read_log(next, &mut |record| {
                 if record.delta.last_seq() > has.seq(&record.delta.replica) {
@@ -151,7 +157,7 @@ impl Session {
                         stopped = record.arrival;
                         return ControlFlow::Break(());
                     }
-                    pack(cx, &mut packer, &record, &has, short(&record.previous));
+                    pack(cx, &mut packer, &record, &has, short(&record.previous), None);
                     has.observe(record.delta.replica, record.delta.last_seq());
                 }
                 ControlFlow::Continue(())
@@ -159,9 +165,11 @@ impl Session {
             next = stopped;
             if !packer.is_empty() {
                 self.send_data(cx, &Message::BulkTail(serving.round, packer.finish()));
+                serving.frames += 1;
             }
         }
-        self.send_data(cx, &Message::BulkEnd(serving.round));
+        let (round, frames) = (serving.round, serving.frames);
+        self.send_data(cx, &Message::BulkEnd(BulkEnd { round, frames }));
         self.peer = has;
         self.follow_log(cx, end);
         Ok(())
@@ -281,6 +289,6 @@ impl Draft {
         let Self { upto, live, staged, entries, .. } = self;
         let bounded = "a draft stops at the bound";
         let staged = BoundedVec::new(staged).expect(bounded);
-        BulkChunk { round, replica, upto, live, staged, entries: BoundedVec::new(entries).expect(bounded) }
+        BulkChunk { round, replica, upto, live, staged, entries: Columns(entries) }
     }
 }

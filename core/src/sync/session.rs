@@ -4,17 +4,16 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId, Traffic};
 use crate::clock::VersionVector;
-use crate::codec;
 use crate::id::ReplicaId;
-use crate::limits::FRAME_BYTES;
 use crate::state::{Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::Tails;
-use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, PROTOCOL, Tag};
+use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, Tag};
 use crate::sync::serve::Serving;
 use crate::sync::take::Take;
 use crate::sync::traffic::Tally;
 use crate::sync::vector::Said;
+use crate::sync::{frame, hello};
 
 /// Data frames that may always be in flight, whatever their size: acknowledgements come at least every second.
 const FRAMES_IN_FLIGHT: usize = 4;
@@ -48,8 +47,7 @@ impl<S: Store> Context<'_, S> {
 
     pub(super) fn send(&mut self, message: &Message) -> usize {
         self.sent |= !matches!(message, Message::Ack(_));
-        let frame = codec::encode(message);
-        assert!(frame.len() <= FRAME_BYTES, "frames are built within their limit");
+        let frame = frame::seal(message);
         let size = frame.len();
         self.out.push_back(Output::Send { session: self.id, frame });
         size
@@ -74,8 +72,6 @@ pub(super) const MISBEHAVED: End = End::Peer(Reason::Misbehaved);
 /// See the module page.
 pub(crate) struct Session {
     pub(super) role: Role,
-    /// The version of the protocol that both sides speak.
-    pub(super) version: u8,
     /// Keys every claim on this stream; known once the initiator's hello is.
     pub(super) key: Option<Key>,
     /// Replicas by their names on this stream, and what was known when they were gathered.
@@ -125,6 +121,9 @@ pub(crate) struct Session {
     pub(super) offer: Option<Offer>,
     /// Bulks asked for on this stream.
     pub(super) rounds: u32,
+    /// The peer did not know a row that was named by what it replaced: it gets keys. And the other way round.
+    pub(super) gives_keys: bool,
+    pub(super) gets_keys: bool,
     tally: Tally,
     /// What the peer is known to hold durably.
     pub(super) held: VersionVector,
@@ -151,7 +150,6 @@ impl Session {
     pub(crate) fn new(role: Role) -> Self {
         Self {
             role,
-            version: PROTOCOL,
             key: None,
             names: BTreeMap::new(),
             named: (0, 0),
@@ -180,6 +178,8 @@ impl Session {
             serving: None,
             offer: None,
             rounds: 0,
+            gives_keys: false,
+            gets_keys: false,
             tally: Tally::default(),
             held: VersionVector::new(),
             unconfirmed: VecDeque::new(),
@@ -188,7 +188,7 @@ impl Session {
             peer_ack: Ack::default(),
             queue: VecDeque::new(),
             queue_bytes: 0,
-            tails: Tails::new(),
+            tails: Tails::default(),
             overlaps: false,
             received: 0,
             settled: 0,
@@ -200,10 +200,10 @@ impl Session {
     /// Takes in a frame.
     pub(crate) fn receive<S: Store>(&mut self, cx: &mut Context<'_, S>, frame: &[u8]) -> Result<(), End> {
         let malformed = End::Peer(Reason::Malformed);
-        if frame.len() > FRAME_BYTES {
-            return Err(malformed);
+        if hello::is_of_another_version(frame) {
+            return Err(End::Peer(Reason::Incompatible));
         }
-        let Ok(message) = codec::decode::<Message>(frame) else { return Err(malformed) };
+        let Ok(message) = frame::open(frame) else { return Err(malformed) };
         if !self.greeted && !matches!(message, Message::Hello(_) | Message::Root(_)) {
             return Err(MISBEHAVED);
         }
@@ -221,33 +221,25 @@ impl Session {
             Message::Hello(hello) => self.on_hello(cx, &hello)?,
             Message::Root(claim) => self.on_root(cx, claim)?,
             Message::Vector(vector) => self.on_vector(cx, &vector)?,
-            Message::Deltas(deltas) => self.on_deltas(cx, &deltas, frame.len())?,
+            Message::Deltas(deltas) => self.on_deltas(cx, &deltas)?,
             Message::Ack(ack) => self.on_ack(ack)?,
             Message::YouWere(you_were) => self.on_you_were(cx, &you_were)?,
             Message::BulkOffer => self.on_bulk_offer(cx)?,
             Message::BulkAsk(ask) => self.on_bulk_ask(cx, ask)?,
             Message::BulkChunk(chunk) => self.on_bulk_chunk(cx, chunk)?,
             Message::BulkHeads(heads) => self.on_bulk_heads(cx, heads)?,
-            Message::BulkTail(round, tail) => self.on_bulk_tail(cx, round, &tail, frame.len())?,
-            Message::BulkEnd(round) => self.on_bulk_end(cx, round)?,
+            Message::BulkTail(round, tail) => self.on_bulk_tail(cx, round, &tail)?,
+            Message::BulkEnd(end) => self.on_bulk_end(cx, end)?,
             Message::BulkAbort(round) => {
                 self.serving = self.serving.take().filter(|serving| serving.round != round)
             }
             Message::BulkVoid(round) => self.on_bulk_void(cx, round),
-            Message::Offer(_)
-            | Message::Accept(_)
-            | Message::Compare(_)
-            | Message::Compared(_)
-            | Message::Rest(_)
-                if self.version < 2 =>
-            {
-                return Err(MISBEHAVED);
-            }
             Message::Offer(offer) => self.on_offer(cx, offer),
             Message::Accept(accept) => self.on_accept(accept),
             Message::Compare(compare) => self.on_compare(cx, &compare)?,
             Message::Compared(compared) => self.on_compared(cx, &compared)?,
             Message::Rest(rest) => self.on_rest(cx, &rest)?,
+            Message::Keys => self.gives_keys = true,
         }
         if self.queue.is_empty() {
             self.settled = self.received;

@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 use crate::boundary::SessionId;
 use crate::clock::{Frontier, Timestamp, VersionVector};
-use crate::id::{Dot, ReplicaId, SpaceId};
+use crate::id::{Dot, ReplicaId};
 use crate::limits::{CHUNK_RUNS, SESSION_BUFFER_BYTES};
 use crate::planted::Rule;
 use crate::row::{DotRuns, Entry, RowKey};
-use crate::state::{BulkHead, Heads, Incoming, Received};
+use crate::state::{BulkHead, Incoming, Received, Space};
 use crate::store::Store;
 use crate::sync::compare::{Begin, Comparison};
 use crate::sync::deltas::{Linker, Tail, Tails};
-use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkHeads, Deltas, Intro, Message, Offer};
+use crate::sync::message::{Accept, BulkAsk, BulkChunk, BulkEnd, BulkHeads, Deltas, Intro, Message, Offer};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Most entries that one bulk settles of which both sides hold another content; the next one settles more.
@@ -28,6 +28,8 @@ pub(crate) struct Take {
     round: u32,
     /// When it is given up unless something arrives.
     deadline: u64,
+    /// Frames that came.
+    frames: u64,
     asked: DotRuns,
     /// Up to where each replica was told.
     told: BTreeMap<ReplicaId, u64>,
@@ -64,8 +66,10 @@ impl Session {
     /// Accepts what the peer offers once all is durable that the peer thinks is known here.
     pub(super) fn take_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
         let Some((key, offer)) = self.key.zip(self.offer.take()) else { return Ok(()) };
-        // One at a time. Whoever is turned down here hears a hello when the one under way has ended.
+        // One at a time. Whoever is turned down here hears a hello when the one under way has ended; who comes when all of
+        // that is here waits for the disk.
         if cx.is_taking() {
+            self.offer = Some(offer).filter(|_| cx.take.as_ref().is_none_or(|take| take.ended));
             return Ok(());
         }
         let mut comparison = match Comparison::begin(cx, key, self.names(cx, key), &offer)? {
@@ -120,6 +124,7 @@ impl Session {
             session: cx.id,
             round,
             deadline: cx.now.mono_ms + PATIENCE_MS,
+            frames: 0,
             asked: asked.clone(),
             told: BTreeMap::new(),
             live: DotRuns::default(),
@@ -130,7 +135,7 @@ impl Session {
             heads: None,
             tail: VecDeque::new(),
             tail_bytes: 0,
-            tails: Tails::new(),
+            tails: Tails::default(),
             complete: true,
             ended: false,
             #[cfg(feature = "planted")]
@@ -156,6 +161,7 @@ impl Session {
         let Some(mut take) = Self::taking(cx, chunk.round).is_some().then(|| cx.take.take()).flatten() else {
             return Ok(());
         };
+        take.frames += 1;
         take.take_chunk(cx, chunk)?;
         *cx.take = Some(take);
         Ok(())
@@ -192,7 +198,8 @@ impl Session {
             let BulkHead { seq, chain, device, nonce, .. } = *head;
             (head.replica, Tail { seq, chain, intro: Intro { device, nonce } })
         };
-        take.tails = heads.iter().map(tail).collect();
+        take.frames += 1;
+        take.tails = Tails::at(heads.iter().map(tail).collect());
         take.heads = Some((heads, vv, frontier));
         Ok(())
     }
@@ -202,25 +209,30 @@ impl Session {
         cx: &mut Context<'_, S>,
         round: u32,
         frame: &Deltas,
-        size: usize,
     ) -> Result<(), End> {
         let Some(mut take) = Self::taking(cx, round).is_some().then(|| cx.take.take()).flatten() else {
             return Ok(());
         };
-        take.tail_bytes += size;
-        if take.heads.is_none() || take.tail_bytes > SESSION_BUFFER_BYTES {
+        take.frames += 1;
+        let linked = take.heads.is_some().then(|| take.link_tail(cx.space, frame));
+        if take.tail_bytes > SESSION_BUFFER_BYTES {
             return Err(MISBEHAVED);
         }
-        if take.link_tail(&cx.space.id, &cx.space.heads, frame) {
-            *cx.take = Some(take);
-        } else {
-            self.give_up_bulk(cx);
+        match linked {
+            Some(true) => *cx.take = Some(take),
+            // A frame before it is missing, or it is nonsense.
+            _ => self.give_up_bulk(cx),
         }
         Ok(())
     }
 
-    pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>, round: u32) -> Result<(), End> {
-        let Some(take) = Self::taking(cx, round) else { return Ok(()) };
+    pub(super) fn on_bulk_end<S: Store>(&mut self, cx: &mut Context<'_, S>, end: BulkEnd) -> Result<(), End> {
+        let Some(take) = Self::taking(cx, end.round) else { return Ok(()) };
+        // The transport lost one. What it told of would count as dead.
+        if take.frames != end.frames {
+            self.give_up_bulk(cx);
+            return Ok(());
+        }
         let Some((_, vv, _)) = take.heads.as_ref().filter(|_| take.comparison.is_none() && !take.ended)
         else {
             return Err(MISBEHAVED);
@@ -324,7 +336,7 @@ impl Take {
             }
         }
         let mut taken = Vec::new();
-        for entry in entries.into_vec() {
+        for entry in entries.0 {
             if !live.contains(entry.seq) {
                 return Err(MISBEHAVED);
             }
@@ -351,10 +363,10 @@ impl Take {
     }
 
     /// Links the tail's deltas to the chains at V; `false` when they do not fit.
-    fn link_tail(&mut self, space: &SpaceId, heads: &Heads, frame: &Deltas) -> bool {
-        let mut linker = Linker { space, heads, tails: &mut self.tails, overlaps: false };
-        match linker.unpack(frame) {
+    fn link_tail<S: Store>(&mut self, space: &Space<S>, frame: &Deltas) -> bool {
+        match Linker::new(space, &mut self.tails).unpack(frame) {
             Ok(received) => {
+                self.tail_bytes += received.iter().map(|received| received.bytes.len()).sum::<usize>();
                 self.tail.extend(received);
                 true
             }

@@ -82,23 +82,19 @@ impl Session {
         let heads = &cx.space.durable.heads;
         let own = cx.space.replica().filter(|own| heads.get(own).is_some());
         let is_whole = heads.len() <= HELLO_REPLICAS;
-        let ids: Vec<ReplicaId> = match (is_whole, self.version) {
-            (true, _) => heads.iter().map(|(id, _)| *id).collect(),
-            (false, 1) => own.into_iter().collect(),
-            (false, _) => self.listed(cx, key, own, asked.unwrap_or_default())?,
+        let ids: Vec<ReplicaId> = match is_whole {
+            true => heads.iter().map(|(id, _)| *id).collect(),
+            false => self.listed(cx, key, own, asked.unwrap_or_default())?,
         };
         let me = own.and_then(|own| ids.iter().position(|id| *id == own));
         let me = me.and_then(|me| u8::try_from(me).ok());
         let entries: Vec<VectorEntry> = ids.iter().filter_map(|id| entry(cx, key, id)).collect();
         self.said.number += 1;
         self.said.listed = ids.into_iter().collect();
-        self.said.is_partial = !is_whole && self.version > 1;
+        self.said.is_partial = !is_whole;
         let bounded = "no more are listed";
         if is_whole {
             return Ok((HelloVector::Whole(BoundedVec::new(entries).expect(bounded)), me));
-        }
-        if self.version == 1 {
-            return Ok((HelloVector::Wide(entries.first().copied()), me));
         }
         let unlisted = heads.iter().filter(|(id, _)| !self.said.listed.contains(id));
         self.said.unlisted = unlisted.map(|(id, head)| (*id, head.seq)).collect();
@@ -155,7 +151,6 @@ impl Session {
         let mut same = true;
         let known = match hello.vector {
             HelloVector::Whole(_) => true,
-            HelloVector::Wide(_) => false,
             HelloVector::Newest(_, sum) if hello.reply => {
                 let rest = self.rest(cx, key, entries, sum);
                 same = rest == Others::Same;
@@ -163,7 +158,7 @@ impl Session {
             }
             HelloVector::Newest(..) => false,
         };
-        if self.version == 1 || (hello.reply && !known) {
+        if hello.reply && !known {
             self.say_vector(cx, key);
         } else if hello.reply && core::mem::take(&mut self.said.is_partial) {
             let ids = self.names(cx, key);

@@ -18,7 +18,8 @@ pub fn frames(data: &[u8]) {
     let mut writes = 0;
     while !draw.is_empty() {
         match draw.byte() % 16 {
-            0..10 => victim.input(Input::Received { session, frame: draw.bytes().to_vec() }),
+            0..9 => victim.input(Input::Received { session, frame: draw.bytes().to_vec() }),
+            9 => victim.input(Input::Received { session, frame: deflated(&mut draw) }),
             10 | 11 => victim.gossip(draw.bytes().to_vec()),
             12 => victim.tick(u64::from(draw.byte()) * 10, true),
             13 => {
@@ -48,6 +49,27 @@ pub fn frames(data: &[u8]) {
     for host in [victim, peer] {
         host.engine.check().unwrap_or_else(|wrong| panic!("unsound after meeting a peer: {wrong}"));
     }
+}
+
+/// Drawn bytes as a deflated frame: of one block that stores them, so that what is inflated can be changed byte by byte. What
+/// it claims to come to may be a lie.
+fn deflated(draw: &mut Draw<'_>) -> Vec<u8> {
+    let (kind, claim, bytes) = (draw.byte(), draw.byte(), draw.bytes());
+    let length = u16::try_from(bytes.len()).expect("drawn behind a length of two bytes");
+    let claimed = match claim {
+        0..192 => u32::from(length),
+        _ => u32::from(length) << (claim % 16),
+    };
+    let number = |number: u32| (0..5).map(move |at| (number >> (at * 7)).to_le_bytes()[0] & 0x7f);
+    let last = (1..5).rev().find(|at| claimed >> (at * 7) > 0).unwrap_or(0);
+    let claimed =
+        number(claimed).take(last + 1).enumerate().map(|(at, byte)| byte | if at < last { 0x80 } else { 0 });
+    let mut frame: Vec<u8> = [0x80 | kind, 0].into_iter().chain(claimed).collect();
+    frame.push(1);
+    frame.extend(length.to_le_bytes());
+    frame.extend((!length).to_le_bytes());
+    frame.extend_from_slice(bytes);
+    frame
 }
 
 fn connect(victim: &mut Host, session: SessionId, mode: u8) -> SessionId {
@@ -121,9 +143,16 @@ pub(crate) fn seed(mode: u8) -> Vec<u8> {
     let mut peer = peer(mode);
     let mut seed = vec![mode];
     let mut add = |kind: u8, frame: &[u8]| {
-        seed.push(kind);
-        seed.extend_from_slice(&u16::try_from(frame.len()).expect("small frames").to_le_bytes());
-        seed.extend_from_slice(frame);
+        // Some as they are, some as what a deflated frame comes to.
+        let (acts, bytes) = match frame {
+            [number @ (3 | 8 | 10 | 15 | 17), rest @ ..] if kind == 0 && mode & 8 != 0 => {
+                (vec![9, *number, 0], rest)
+            }
+            _ => (vec![kind], frame),
+        };
+        seed.extend(acts);
+        seed.extend_from_slice(&u16::try_from(bytes.len()).expect("small frames").to_le_bytes());
+        seed.extend_from_slice(bytes);
     };
     for frame in std::mem::take(&mut peer.published) {
         add(10, &frame);

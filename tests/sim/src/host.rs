@@ -106,7 +106,7 @@ impl World {
     }
 
     fn maybe_damage(&mut self, mut frame: Vec<u8>) -> Item {
-        let chunk = if frame.first() == Some(&8) { self.faults.chunk_damage } else { 0 };
+        let chunk = if kind_of(&frame) == Some(8) { self.faults.chunk_damage } else { 0 };
         if self.draw.chance(self.faults.frame_damage + chunk) {
             flip_bit(&mut frame, self.draw.number());
             return Item::Damaged(frame);
@@ -284,13 +284,18 @@ impl World {
     }
 }
 
+/// Which message a frame is; the highest bit says only that it is deflated.
+pub(crate) fn kind_of(frame: &[u8]) -> Option<u8> {
+    frame.first().map(|first| first & 0x7f)
+}
+
 /// An input or output on one line: frames by their kind and length, the rest as it is.
 struct Shown<'a, T>(&'a T, &'a [u8]);
 
 impl<T: core::fmt::Debug> core::fmt::Display for Shown<'_, T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let text = format!("{:?}", self.0);
-        match (self.1.first(), text.find("frame: [")) {
+        match (kind_of(self.1), text.find("frame: [")) {
             (Some(kind), Some(at)) => write!(f, "{}kind {kind}, {} bytes", &text[..at], self.1.len()),
             _ => f.write_str(text.split("changes: [").next().unwrap_or_default()),
         }

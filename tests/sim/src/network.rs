@@ -10,6 +10,7 @@ use std::rc::Rc;
 use rejoin_core::engine::{Role, SessionId};
 
 use crate::draw::Draw;
+use crate::host::kind_of;
 use crate::queue::{Due, Queue};
 
 /// Most streams that one pair of machines has at a time.
@@ -251,9 +252,9 @@ impl Network {
         let known = end.up;
         match &item {
             Item::Connected(_) => end.up = true,
-            Item::Frame(bytes) => end.last_kind = bytes.first().copied(),
+            Item::Frame(bytes) => end.last_kind = kind_of(bytes),
             Item::Damaged(bytes) => {
-                end.last_kind = bytes.first().copied();
+                end.last_kind = kind_of(bytes);
                 end.damaged = true;
             }
             Item::Closed => end.closed = true,

@@ -7,6 +7,7 @@ use rejoin_core::engine::{GossipId, Input};
 use crate::counters::{Counters, Sometimes};
 use crate::draw::{Draw, stream};
 use crate::faults::Faults;
+use crate::host::kind_of;
 use crate::machine::{Doom, Machine};
 use crate::network::{Arrival, Item, Network};
 use crate::oracle::{Oracle, Violation, broken};
@@ -190,7 +191,7 @@ impl World {
                 self.input(machine, Input::Connected { session, role })
             }
             Item::Frame(frame) => {
-                let cut = frame.first().copied().filter(|kind| self.cut_after == Some(*kind));
+                let cut = kind_of(&frame).filter(|kind| self.cut_after == Some(*kind));
                 self.input(machine, Input::Received { session, frame })?;
                 if cut.is_some() && !self.settling {
                     self.cut_after = None;

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{BoundedBytes, BoundedVec};
 use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_RUNS, COMPARE_PARTS, COMPARED_PARTS, FRAME_REPLICAS, LEAF_BYTES};
-use crate::row::{DotRuns, Payload, RowKey, Runs};
+use crate::row::{DotRuns, Runs};
 use crate::state::BulkHead;
+use crate::sync::frame::{BulkEntry, Table};
 use crate::sync::message::Tag;
 use crate::tree::LEAF_DOTS;
 
@@ -31,16 +32,7 @@ pub(crate) struct BulkChunk {
     /// Contents of live dots that the receiver has staged, by rising seq.
     pub(crate) staged: BoundedVec<ContentHash, CHUNK_ENTRIES>,
     /// Entries that the receiver lacks, and all live ones of a replica that forked.
-    pub(crate) entries: BoundedVec<BulkEntry, CHUNK_ENTRIES>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct BulkEntry {
-    pub(crate) seq: u64,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) timestamp: u64,
-    pub(crate) key: RowKey,
-    pub(crate) payload: Payload,
+    pub(crate) entries: Table<BulkEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +43,13 @@ pub(crate) struct BulkHeads {
     /// The others, with what vouches for them.
     pub(crate) heads: BoundedVec<BulkHead, FRAME_REPLICAS>,
     pub(crate) frontier: BoundedVec<Dot, FRAME_REPLICAS>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkEnd {
+    pub(crate) round: u32,
+    /// Chunks, heads and parts of the tail that there were. What a lost chunk told would pass for dead.
+    pub(crate) frames: u64,
 }
 
 /// A bulk on offer. The vector is fixed here, before anything under it is compared or read.

@@ -1,8 +1,8 @@
 //! The sync protocol `/rejoin/sync/1`: messages on one stream between two replicas of one space.
 //!
-//! Frames are postcard, each at most [`crate::limits::FRAME_BYTES`]; the transport prefixes their length. Binary, because
-//! a hello is to fit in a packet and a delta of two short strings is not to double in size. Bytes that are not the
-//! canonical encoding of a message close the stream.
+//! Messages are postcard, each at most [`crate::limits::FRAME_BYTES`]; [`super::frame`] deflates them, and the transport
+//! prefixes their length. Binary, because a hello is to fit in a packet and a delta of two short strings is not to double
+//! in size. Bytes that are not the canonical encoding of a message close the stream.
 //!
 //! | n | message | meaning | data frame |
 //! |---|---|---|---|
@@ -12,12 +12,12 @@
 //! | 3 | Deltas | a stretch of the log | yes |
 //! | 4 | Ack | data frames received, and settled on disk | |
 //! | 5 | YouWere | your replica once got further than you say; here is your signature | |
-//! | 6 | BulkOffer | the log does not reach back to you: ask for a bulk | |
-//! | 7 | BulkAsk | send what is live; these dots are staged here already | |
+//! | 6 | BulkOffer | the log does not reach back to you, and my vector is too wide for an offer: ask for a bulk | |
+//! | 7 | BulkAsk | send what is live, whatever I have seen; these dots are staged here already | |
 //! | 8 | BulkChunk | live dots of a range of one replica, with the entries that you lack | yes |
 //! | 9 | BulkHeads | the vector that the chunks belong to, with what vouches for it | yes |
 //! | 10 | BulkTail | what was applied since that vector | yes |
-//! | 11 | BulkEnd | that was all: commit | yes |
+//! | 11 | BulkEnd | that was all, in so many frames: commit | yes |
 //! | 12 | BulkAbort | whoever asked has given up | |
 //! | 13 | BulkVoid | whoever served cannot finish; ask again | |
 //! | 14 | Offer | the same as BulkOffer, with the vector, and for each replica the hash of what is live where the peer has been | |
@@ -25,8 +25,9 @@
 //! | 16 | Compare | hashes of parts of a tree, or none: everything was compared | |
 //! | 17 | Compared | what differs there: hashes of smaller parts, or the live dots | |
 //! | 18 | Rest | the sum in your hello is mine: of your vector only these entries differ, or may | |
+//! | 19 | Keys | a row that you named by what it replaces is not known here: give keys from now on | |
 //!
-//! Version 2 of the protocol is version 1 and the messages from 14 on. Both sides speak the lower one of theirs.
+//! A peer that speaks another version is told so and left alone: where the version stands in a hello never changes.
 //!
 //! Messages of a bulk carry its round, counted by whoever asks: what is still on its way of one that was given up is
 //! not taken for the next.
@@ -39,19 +40,19 @@ mod bulk;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bulk::{
-    Accept, BulkAsk, BulkChunk, BulkEntry, BulkHeads, Compare, Compared, Leaf, LiveSet, Offer, Offered, Part,
+    Accept, BulkAsk, BulkChunk, BulkEnd, BulkHeads, Compare, Compared, Leaf, LiveSet, Offer, Offered, Part,
     Place,
 };
 
-use crate::codec::BoundedVec;
+use crate::codec::{self, BoundedBytes, BoundedVec};
 use crate::id::{Chain, DeviceKey, Nonce, ReplicaId, Root, Signature, SpaceId, VectorDigest};
 use crate::id::{cut, domain, hash};
-use crate::limits::{DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS, HELLO_LISTED, HELLO_REPLICAS};
-use crate::row::{Put, Runs};
+use crate::limits::{FRAME_REPLICAS, GOSSIP_BYTES, HELLO_LISTED, HELLO_REPLICAS};
 use crate::state::Head;
+use crate::sync::frame::{Table, WireDelta};
 
 /// The version of the protocol, said in each hello.
-pub(crate) const PROTOCOL: u8 = 2;
+pub(crate) const PROTOCOL: u8 = 3;
 
 /// Eight bytes of a keyed hash.
 pub(crate) type Tag = [u8; 8];
@@ -112,7 +113,7 @@ pub(crate) enum Message {
     BulkChunk(BulkChunk),
     BulkHeads(BulkHeads),
     BulkTail(u32, Deltas),
-    BulkEnd(u32),
+    BulkEnd(BulkEnd),
     BulkAbort(u32),
     BulkVoid(u32),
     Offer(Offer),
@@ -120,6 +121,27 @@ pub(crate) enum Message {
     Compare(Compare),
     Compared(Compared),
     Rest(Rest),
+    Keys,
+}
+
+impl Message {
+    /// Whether a message of this kind may come deflated.
+    pub(crate) const fn may_deflate(kind: u8) -> bool {
+        matches!(kind, 3 | 8 | 10 | 15 | 17)
+    }
+
+    /// How much of its beginning is hashes, signatures and the like, which do not compress; `None` if it is all like that.
+    pub(crate) fn open_bytes(&self) -> Option<usize> {
+        let of = |deltas: &Deltas| codec::encode(&(&deltas.names, &deltas.runs)).len();
+        match self {
+            Self::Deltas(deltas) => Some(1 + of(deltas)),
+            Self::BulkChunk(chunk) => Some(1 + codec::encode(&(chunk.round, chunk.replica)).len()),
+            Self::BulkTail(_, tail) => Some(1 + of(tail)),
+            Self::Accept(_) => Some(1),
+            Self::Compared(compared) => Some(1 + codec::encode(&(compared.round, &compared.children)).len()),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,8 +165,6 @@ pub(crate) struct Hello {
 pub(crate) enum HelloVector {
     /// All of it.
     Whole(BoundedVec<VectorEntry, HELLO_REPLICAS>),
-    /// The sender's own entry, if it has one. The rest follows in a `Vector` unless the roots are equal.
-    Wide(Option<VectorEntry>),
     /// The entries that are likely to be news, those that the hello answered names, and the sum over all others. It
     /// only saves bytes: whether it was right is for the roots to prove.
     Newest(BoundedVec<VectorEntry, HELLO_LISTED>, Sum),
@@ -208,31 +228,42 @@ impl YouWere {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deltas {
     /// Every replica named in the frame, once.
-    pub(crate) ids: BoundedVec<ReplicaId, FRAME_REPLICAS>,
+    pub(crate) names: BoundedVec<Name, FRAME_REPLICAS>,
     pub(crate) runs: BoundedVec<Run, FRAME_REPLICAS>,
-    pub(crate) deltas: BoundedVec<WireDelta, FRAME_DELTAS>,
+    pub(crate) deltas: Table<WireDelta>,
+}
+
+/// A replica in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Name {
+    /// It is known at the receiver.
+    Known(Tag),
+    /// It is not: its id is made of these.
+    New(Intro),
+    /// It may be known there.
+    Whole(ReplicaId),
 }
 
 /// One author's deltas of a frame: a stretch of its chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// Index of the author.
-    pub(crate) id: u32,
+    pub(crate) name: u32,
     pub(crate) first_seq: u64,
     /// The chain before its first delta.
     pub(crate) previous: Previous,
-    /// The author's key, for whoever does not know it yet.
-    pub(crate) intro: Option<Intro>,
     /// The signature on the chain after its last delta here, if the sender has one.
     pub(crate) signature: Option<Signature>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Previous {
-    /// On a stream: enough to notice a fork.
+    /// Enough to notice a fork.
     Short(Tag),
-    /// By gossip: anybody can check the signature.
+    /// Enough to prove one. Such a run names no row by what it replaces.
     Whole(Chain),
+    /// The run begins with the author's first delta: the chain's start follows from its id.
+    Start,
 }
 
 impl Previous {
@@ -240,6 +271,7 @@ impl Previous {
         match self {
             Self::Short(tag) => *tag == cut::<8>(&chain.0),
             Self::Whole(whole) => whole == chain,
+            Self::Start => true,
         }
     }
 }
@@ -248,25 +280,6 @@ impl Previous {
 pub(crate) struct Intro {
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WireDelta {
-    /// Index of its run.
-    pub(crate) run: u32,
-    pub(crate) len: u64,
-    #[serde(with = "postcard::fixint::le")]
-    pub(crate) timestamp: u64,
-    pub(crate) deps: WireDeps,
-    pub(crate) puts: BoundedVec<Put, DELTA_PUTS>,
-    /// By index of the replica.
-    pub(crate) kills: BoundedVec<(u32, Runs), FRAME_REPLICAS>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum WireDeps {
-    Dots(BoundedVec<(u32, u64), DEPS>),
-    Digest(VectorDigest),
 }
 
 /// Of the peer's vector these may differ here.
@@ -282,8 +295,8 @@ pub(crate) struct Rest {
 /// What travels by gossip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Gossip {
-    /// Deltas of one replica, with their chain and a signature at the end.
-    Run(Deltas),
+    /// A delta, with its author's whole chain before it and signature after it: anybody can check and pass it on.
+    Delta(Gossiped),
     /// A delta too large for gossip exists: fetch it.
     Announce(Announcement),
 }
@@ -293,4 +306,14 @@ pub(crate) enum Gossip {
 pub(crate) struct Announcement {
     pub(crate) head: YouWere,
     pub(crate) intro: Intro,
+}
+
+/// A delta that travels by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gossiped {
+    pub(crate) intro: Intro,
+    pub(crate) previous: Chain,
+    pub(crate) signature: Signature,
+    /// Its canonical bytes.
+    pub(crate) delta: BoundedBytes<GOSSIP_BYTES>,
 }
