@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
+use crate::state::image::Moment;
 pub use crate::state::{OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::state::{Space, overlay_row};
 use crate::store::{Store, StoreError, Table};
@@ -144,6 +145,14 @@ impl<S: Store> Engine<S> {
         S: Clone,
     {
         self.space.snapshot()
+    }
+
+    /// The durable state at this moment, for an [image](crate::image). Costs a handle on the store, and the root.
+    pub fn moment(&mut self) -> Result<Moment<S>, StoreError>
+    where
+        S: Clone,
+    {
+        self.space.moment(self.config.leaf_dots)
     }
 
     /// Visits every live row in memory, in key order.

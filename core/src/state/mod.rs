@@ -7,6 +7,7 @@
 mod bulk;
 mod commit;
 mod head;
+pub mod image;
 mod live_tree;
 mod local;
 mod log;
