@@ -1,6 +1,7 @@
 //! A space: what is shared, and with whom.
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use rejoin_core::id::Root;
@@ -13,10 +14,11 @@ use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
 
 use crate::handles::At;
+use crate::node::backup;
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set, Snapshot,
-    Status, Ticket, Watch,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Saved, Set,
+    Snapshot, Status, Ticket, Watch,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -155,6 +157,13 @@ impl Space {
     /// Recomputes everything that the store says about itself. Reads all of it.
     pub fn verify(&self) -> Result<()> {
         self.0.replica.check().map_err(Error::Damaged)
+    }
+
+    /// Saves this space in a file, as it is on this disk now, while everything goes on. An older backup of that name is
+    /// replaced when the new one is complete; anything else of that name is left alone. See [`crate::Node::backup`].
+    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        let mut saved = backup(std::slice::from_ref(self), path.as_ref(), |_| {}).await?;
+        Ok(saved.remove(0))
     }
 
     /// An invitation to this space, with addresses of this node. Whoever has it can join: it is a secret.

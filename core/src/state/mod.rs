@@ -11,6 +11,7 @@ pub mod image;
 mod live_tree;
 mod local;
 mod log;
+mod moment;
 mod overlay;
 mod remote;
 mod verify;
@@ -37,6 +38,7 @@ pub(crate) use head::{Head, Heads};
 pub(crate) use live_tree::{Live, LiveNode, Range, scan_live};
 pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};
 pub(crate) use log::LogRecord;
+pub use moment::Moment;
 pub(crate) use overlay::{Overlay, decode_dot, decode_dot_hash, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
 

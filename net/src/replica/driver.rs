@@ -219,7 +219,10 @@ impl Driver {
         self.shared.tell(match event {
             Event::Changed { rows } => News::Changed(rows.into()),
             Event::InSync { .. } => News::Peers,
-            event => News::Event(event),
+            event => {
+                self.shared.state().remember(event.clone());
+                News::Event(event)
+            }
         });
     }
 
@@ -233,6 +236,7 @@ impl Driver {
             // It is durable and cannot be read: to go on would be to use its dots again.
             warn!(%error, "the store cannot be read any more");
             *broken = Some(error.clone());
+            state.remember(Event::StoreFailed { error: error.clone() });
             drop(state);
             self.shared.tell(News::Event(Event::StoreFailed { error }));
             return;

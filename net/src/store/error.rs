@@ -144,7 +144,7 @@ pub(super) fn store_error(error: redb::Error) -> StoreError {
 }
 
 /// What a caller can do about an error of the file system.
-pub(super) fn io_error(error: &io::Error) -> StoreError {
+pub(crate) fn io_error(error: &io::Error) -> StoreError {
     let words = error.to_string();
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {

@@ -27,6 +27,7 @@
 //! **A full disk** makes a commit fail; reads go on, and a later commit succeeds once there is room. See [`Writer`].
 
 mod error;
+mod fresh;
 mod gate;
 mod handle;
 mod open;
@@ -43,11 +44,15 @@ use redb::{AccessGuard, ReadOnlyTable, ReadableTableMetadata, StorageBackend, Ta
 use rejoin_core::store::{Store, StoreError, Table, Visit};
 
 pub use error::{LockError, OpenError};
+pub use fresh::FreshStore;
 pub use handle::HostChange;
 pub use place::{DirLock, lineage};
+pub(crate) use place::{beside, owners_file, put_in_place};
 pub use writer::Writer;
 
-use error::{guard, io_error};
+pub(crate) use error::io_error;
+
+use error::guard;
 use handle::{Handle, Tables};
 use writer::Shared;
 

@@ -46,7 +46,7 @@ use crate::state::head::Incarnation;
 
 pub use frame::{ImageSink, ImageSource, looks_like_image};
 pub use read::{ImageReader, Part, completed};
-pub use write::{ImageWriter, Moment};
+pub use write::ImageWriter;
 
 /// The newest format of an image that is read here, and the one that is written.
 pub const IMAGE_FORMAT: u8 = 1;

@@ -9,43 +9,15 @@ use super::entries::Gathered;
 use super::frame::{Blocks, ImageSink, Kind};
 use super::{Closing, Contents, Fact, LISTED, Opening};
 use crate::codec::{self, BoundedBytes, BoundedVec};
-use crate::id::{ReplicaId, Root, SpaceId};
+use crate::id::ReplicaId;
 use crate::row::{Entry, RowKey};
 use crate::state::head::STORE_FORMAT;
 use crate::state::live_tree::live_from_scratch;
+use crate::state::moment::Moment;
 use crate::state::overlay::{decode_dot_hash, decode_row};
-use crate::state::{Heads, Space, read_heads, read_own};
+use crate::state::{Heads, read_heads, read_own};
 use crate::store::{Store, StoreError, Table};
 use crate::tree::{self, ReplicaNode};
-
-/// The durable state of a space at one moment, to be read while everything else goes on. Old pages of its store cannot be
-/// used again while it lives.
-#[derive(Clone, Debug)]
-pub struct Moment<S> {
-    space: SpaceId,
-    store: S,
-    root: Root,
-    leaf_dots: usize,
-}
-
-impl<S> Moment<S> {
-    /// The root of this state.
-    pub const fn root(&self) -> Root {
-        self.root
-    }
-
-    /// What it is read from.
-    pub const fn store(&self) -> &S {
-        &self.store
-    }
-}
-
-impl<S: Store + Clone> Space<S> {
-    pub(crate) fn moment(&mut self, leaf_dots: usize) -> Result<Moment<S>, StoreError> {
-        let root = self.durable_root()?;
-        Ok(Moment { space: self.id, store: self.overlay.store().clone(), root, leaf_dots })
-    }
-}
 
 /// Makes an image of one space after the other.
 pub struct ImageWriter {

@@ -1,13 +1,16 @@
 //! A node: this device, its spaces, and its part in the network.
 
+mod backup;
+mod builder;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rejoin_core::SpaceId;
-use rejoin_core::engine::{Config, Push};
+use rejoin_core::engine::Config;
 use rejoin_core::identity::{Genesis, Identity};
 use rejoin_net::keys::{Keys, random};
 use rejoin_net::replica::{Options, Replica, SyncReport};
@@ -18,114 +21,16 @@ use crate::place::{Directory, Opened};
 use crate::space::{Inner as SpaceInner, elsewhere, fact};
 use crate::{Error, Result, Space, Ticket};
 
+pub(crate) use backup::backup;
+pub use backup::{Restore, verify_backup};
+pub use builder::Builder;
+
 /// How long a sync asked for by hand may take.
 const SYNC_TIME: Duration = Duration::from_secs(60);
 /// How soon two nodes that have changed compare: people want to read "in sync, proven 2 s ago".
 const ANTI_ENTROPY: Duration = Duration::from_secs(2);
 /// Longest name of a space.
 const NAME: usize = 64;
-
-/// How a node is opened; the defaults are those of an app on a laptop.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    path: Option<PathBuf>,
-    offline: bool,
-    known_peers: bool,
-    network: Settings,
-    log_bytes: u64,
-    chunk_bytes: usize,
-    push: Push,
-    anti_entropy: Duration,
-}
-
-impl Builder {
-    /// Joins no network: reads, writes, and waits for the next time.
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Where to listen, instead of every interface.
-    #[must_use]
-    pub fn listen(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
-        self.network.listen = addresses.into_iter().collect();
-        self
-    }
-
-    /// Stays connected to this peer.
-    #[must_use]
-    pub fn peer(mut self, address: Multiaddr) -> Self {
-        self.network.peers.push(address);
-        self
-    }
-
-    /// Whether to stay connected to the peers that tickets named. Without it only others dial, or who is asked to.
-    #[must_use]
-    pub fn known_peers(mut self, keep: bool) -> Self {
-        self.known_peers = keep;
-        self
-    }
-
-    /// Whether to find peers on the local network, and be found.
-    #[must_use]
-    pub fn mdns(mut self, mdns: bool) -> Self {
-        self.network.mdns = mdns;
-        self
-    }
-
-    /// Bytes of recent changes kept for cheap sync; see [`Config::log_bytes`].
-    #[must_use]
-    pub fn log_bytes(mut self, bytes: u64) -> Self {
-        self.log_bytes = bytes;
-        self
-    }
-
-    /// Bytes that one frame of a sync carries; see [`Config::chunk_bytes`].
-    #[must_use]
-    pub fn chunk_bytes(mut self, bytes: usize) -> Self {
-        self.chunk_bytes = bytes;
-        self
-    }
-
-    /// How changes reach connected peers at once; see [`Config::push`].
-    #[must_use]
-    pub fn push(mut self, push: Push) -> Self {
-        self.push = push;
-        self
-    }
-
-    /// How often two nodes compare while they change; see [`Config::anti_entropy_ms`].
-    #[must_use]
-    pub fn anti_entropy(mut self, every: Duration) -> Self {
-        self.anti_entropy = every;
-        self
-    }
-
-    /// Opens the node.
-    pub async fn open(self) -> Result<Node> {
-        let directory = self.path.as_deref().map(Directory::open).transpose()?;
-        let keys = match &directory {
-            Some(directory) => directory.keys()?,
-            None => Keys::random()?,
-        };
-        let network = match self.offline {
-            true => None,
-            false => {
-                self.network.listen.iter().try_for_each(check_port)?;
-                Some(Network::join(keys.transport(), self.network.clone()).await?)
-            }
-        };
-        let files = directory.as_ref().map(Directory::spaces).transpose()?.unwrap_or_default();
-        let inner = Inner { settings: self, directory, keys, network, spaces: Mutex::default() };
-        let node = Node(Arc::new(inner));
-        for space in files {
-            let opened = node.open_file(space).map_err(Arc::new);
-            node.spaces_lock().insert(space, opened);
-        }
-        Ok(node)
-    }
-}
 
 struct Inner {
     settings: Builder,
@@ -203,16 +108,7 @@ impl Node {
     /// Joins a space, under the name that the ticket gives it. Works offline too: what is there to get comes when a peer
     /// appears. A space that is here already stays as it is.
     pub async fn join(&self, ticket: &Ticket) -> Result<Space> {
-        let mut name = ticket.name().to_owned();
-        if check_form(&name).is_err() {
-            name = ticket.space().to_string()[..8].to_owned();
-        }
-        let taken = |name: &str| self.spaces().iter().any(|space| space.name() == name);
-        let mut number = 2;
-        while taken(&name) && self.here(&ticket.space()).is_none() {
-            name = format!("{}-{number}", ticket.name());
-            number += 1;
-        }
+        let name = self.free_name(&ticket.space(), ticket.name(), &[]);
         self.join_as(ticket, &name).await
     }
 
@@ -293,6 +189,24 @@ impl Node {
 
     fn here(&self, space: &SpaceId) -> Option<Space> {
         self.spaces_lock().get(space).and_then(|space| space.as_ref().ok().cloned())
+    }
+
+    /// What a space is called here that is called so elsewhere, given what else is about to be called here.
+    fn free_name(&self, space: &SpaceId, wanted: &str, soon: &[String]) -> String {
+        let mut name = wanted.to_owned();
+        if check_form(&name).is_err() {
+            name = space.to_string()[..8].to_owned();
+        }
+        let others = |here: &Space| here.id() != *space;
+        let taken: Vec<String> =
+            self.spaces().iter().filter(|here| others(here)).map(|here| here.name().to_owned()).collect();
+        let base = name.clone();
+        let mut number = 2;
+        while taken.contains(&name) || soon.contains(&name) {
+            name = format!("{base}-{number}");
+            number += 1;
+        }
+        name
     }
 
     fn check_name(&self, name: &str) -> Result<()> {
