@@ -19,7 +19,7 @@ pub use changes::{Change, Changes};
 pub use commit::Commit;
 pub use error::{Error, Result};
 pub use handles::{Counter, Flag, Map, MultiRegister, Register, Set};
-pub use node::{Builder, Node, Restore, verify_backup};
+pub use node::{Builder, Node, Restore, name_in, verify_backup};
 pub use rejoin_core as core;
 pub use rejoin_core::Value;
 pub use rejoin_net as net;

@@ -233,8 +233,8 @@ async fn write_store(to: &Path) {
     copy(&home, to);
 }
 
-fn assert_contents(board: &Space) {
-    board.verify().expect("sound");
+async fn assert_contents(board: &Space) {
+    board.verify().await.expect("sound");
     assert_eq!(board.counter("likes").get().expect("read"), 5);
     let tasks = board.map::<String, i64>("tasks").entries().expect("read");
     let expected = [("both", 1), ("one", 1), ("two", 2)].map(|(key, value)| (key.to_owned(), value));
@@ -260,13 +260,13 @@ async fn opens_and_syncs(version: &str) {
     copy(&fixtures().join(format!("store-{version}")), &folder.path().join("old"));
     let old = listening(&folder.path().join("old")).await;
     let board = old.space("board").expect("it is there");
-    assert_contents(&board);
+    assert_contents(&board).await;
 
     let new = listening(&folder.path().join("new")).await;
     let ticket = board.ticket(Grant::Write).await.expect("a ticket");
     let joined = new.join(&ticket).await.expect("joined");
     new.sync(&joined, &old.addresses()[0]).await.expect("in sync");
-    assert_contents(&joined);
+    assert_contents(&joined).await;
     // It was copied, so it writes under a new id, and its writes arrive.
     board.counter("likes").add(1).confirmed(1, Duration::from_secs(20)).await.expect("the other has it");
     assert_eq!(joined.counter("likes").get().expect("read"), 6);

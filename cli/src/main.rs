@@ -68,7 +68,19 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let request = Request::read(request)?;
     let render = render::of(&request.arguments.command, json);
-    let mut show = move |value| render.show(&value);
+    let tells_progress = request.arguments.command.tells_progress();
+    let mut show = move |value: serde_json::Value| match value.get("progress") {
+        Some(percent) if tells_progress => {
+            render::progress(percent);
+            true
+        }
+        _ => render.show(&value),
+    };
+    if let Some(file) = request.arguments.command.backup_to_verify() {
+        let mut answer = Answer::new(&mut show);
+        commands::backup::verify(file, &mut answer).await?;
+        return Ok(answer.code());
+    }
     for _ in 0..PATIENCE {
         match ask(&data, &request, &mut show).await {
             Err(failure) if failure.is_locked() => tokio::time::sleep(PAUSE).await,

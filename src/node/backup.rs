@@ -135,7 +135,11 @@ fn load(
     Ok(loaded.into_iter().map(|(store, _)| store).collect())
 }
 
-/// What a space was called where it was saved.
+/// What a space of a backup was called where it was saved.
+pub fn name_in(saved: &Saved) -> String {
+    name(&saved.about)
+}
+
 fn name(about: &About) -> String {
     let name = about.facts.iter().find(|(kept, _)| kept == fact::NAME);
     let name = name.and_then(|(_, name)| String::from_utf8(name.clone()).ok());
@@ -143,7 +147,7 @@ fn name(about: &About) -> String {
 }
 
 /// Work that waits for a disk, away from everything that must not wait.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {

@@ -21,8 +21,8 @@ use crate::place::{Directory, Opened};
 use crate::space::{Inner as SpaceInner, elsewhere, fact};
 use crate::{Error, Result, Space, Ticket};
 
-pub(crate) use backup::backup;
-pub use backup::{Restore, verify_backup};
+pub(crate) use backup::{backup, blocking};
+pub use backup::{Restore, name_in, verify_backup};
 pub use builder::Builder;
 
 /// How long a sync asked for by hand may take.

@@ -83,7 +83,7 @@ pub(super) async fn sync(
     Ok(())
 }
 
-pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+pub(super) async fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
     let spaces = match space {
         Some(space) => vec![super::space(node, space)?],
@@ -99,7 +99,7 @@ pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) 
         }
     };
     for space in spaces {
-        let outcome = space.verify();
+        let outcome = space.verify().await;
         let (id, sound) = (space.id().to_string(), outcome.is_ok());
         if !sound {
             answer.bad_news(DAMAGED);
