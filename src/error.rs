@@ -132,6 +132,12 @@ pub enum Error {
     /// A node that keeps nothing cannot take in a backup.
     #[error("a node in memory cannot restore a backup: open one at a path")]
     InMemory,
+    /// What was set aside is salvaged after the others had their say, since only then it shows what they lack.
+    #[error(
+        "this space was not in sync with any other device since the node was opened: let it sync first, or say that no \
+         other device has it; nothing was changed"
+    )]
+    NotYetInSync,
     /// The store of a space contradicts itself.
     #[error(
         "the store is damaged: {0}; make a copy of its file, then join the space again from another device"

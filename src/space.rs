@@ -17,8 +17,8 @@ use crate::handles::At;
 use crate::node::{backup, blocking};
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Saved, Set,
-    Snapshot, Status, Ticket, Watch,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Incident, Map, MultiRegister, Quarantined, Register,
+    Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -29,6 +29,7 @@ pub(crate) mod fact {
     pub(crate) const GENESIS: &str = "genesis";
     pub(crate) const PEERS: &str = "peers";
     pub(crate) const ELSEWHERE: &str = "elsewhere";
+    pub(crate) const SALVAGED: &str = "salvaged";
 }
 
 /// An object that has rows.
@@ -47,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) replica: Replica,
     pub(crate) network: Option<Network>,
     pub(crate) facts: Facts,
+    /// How it began anew, if it did when it was opened.
+    pub(crate) quarantined: Option<Quarantined>,
 }
 
 /// A space on this device. Cheap to clone; all clones are the same space.
@@ -144,6 +147,28 @@ impl Space {
         Watch::new(&self.0.replica, |news| matches!(news, News::Peers), move || Ok(replica.status()?.peers))
     }
 
+    /// What an operator may want to know, all of it since the space was opened, and again whenever there is more.
+    pub fn incidents(&self) -> Watch<Vec<Incident>> {
+        let space = self.clone();
+        Watch::new(
+            &self.0.replica,
+            |news| matches!(news, News::Event(_)),
+            move || {
+                let first = space.0.quarantined.iter().map(|it| What::Quarantined(it.clone()));
+                let mut incidents: Vec<Incident> = first.map(|what| Incident { number: 0, what }).collect();
+                let before = incidents.len() as u64;
+                let events = space.0.replica.events().into_iter();
+                incidents.extend(
+                    events.map(|(number, event)| Incident {
+                        number: before + number,
+                        what: What::Engine(event),
+                    }),
+                );
+                Ok(incidents)
+            },
+        )
+    }
+
     /// The space in figures.
     pub fn status(&self) -> Result<Status> {
         Ok(self.0.replica.status()?)
@@ -164,7 +189,10 @@ impl Space {
         let check = move || {
             let (moment, _) = replica.moment()?;
             // Anybody's: it only checks signatures.
-            moment.check(&Ed25519::from_seed([0; 32])).map_err(Error::Damaged)
+            moment.check(&Ed25519::from_seed([0; 32])).map_err(|wrong| {
+                replica.suspect();
+                Error::Damaged(wrong)
+            })
         };
         blocking(check).await
     }

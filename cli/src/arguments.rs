@@ -166,6 +166,20 @@ nothing that they removed comes back.")]
         #[arg(long = "as", value_name = "NAME", requires = "space")]
         name: Option<String>,
     },
+    /// Write again what a file that was set aside as damaged still holds of this device's changes and nobody else has.
+    #[command(after_help = "\
+`status` names the files that `serve` has set aside. Salvage after the space was in sync with another device, through the
+running node: what others removed stays removed, and what they know is left alone. Doing it again does no harm.")]
+    Salvage {
+        /// The file.
+        file: String,
+        /// No other device has this space, so nobody has to be heard first.
+        #[arg(long)]
+        alone: bool,
+        /// Also what other devices wrote and nobody here has. Only for devices that are gone.
+        #[arg(long)]
+        others: bool,
+    },
     /// The main job on real input: three nodes, one cut off, one killed, and nothing lost.
     Demo(crate::demo::Options),
 }

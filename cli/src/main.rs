@@ -106,7 +106,8 @@ async fn on_own_node(
 ) -> Result<ExitCode, Failure> {
     // A sync tells what it took: nothing may move beside it.
     let alone = matches!(request.arguments.command, Command::Sync { .. });
-    let mut builder = Node::builder(data).mdns(false).listen([]).known_peers(!alone);
+    // Only a running node gets back what is set aside.
+    let mut builder = Node::builder(data).mdns(false).listen([]).known_peers(!alone).quarantine(false);
     if !request.arguments.command.needs_network() {
         builder = builder.offline(true);
     }

@@ -45,6 +45,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
         Command::Backup { .. } => Render::Saved,
+        Command::Salvage { .. } => Render::Field("written"),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
         Command::Status => Render::Status,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
@@ -141,6 +142,12 @@ fn status(value: &Value) -> String {
     let mut text = lines(&value["spaces"], line);
     for space in value["unusable"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
+    }
+    for file in value["quarantined"].as_array().into_iter().flatten() {
+        let file = plain(file);
+        text.push_str(&format!(
+            "\nset aside as damaged: {file}; `rejoin salvage` writes again what only it holds"
+        ));
     }
     if text.is_empty() {
         "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into()

@@ -24,6 +24,7 @@ pub struct Builder {
     pub(super) chunk_bytes: usize,
     pub(super) push: Push,
     pub(super) anti_entropy: Duration,
+    pub(super) quarantine: Option<bool>,
 }
 
 impl Builder {
@@ -87,6 +88,15 @@ impl Builder {
     #[must_use]
     pub fn anti_entropy(mut self, every: Duration) -> Self {
         self.anti_entropy = every;
+        self
+    }
+
+    /// Whether a space whose file is damaged is to begin anew: the file is set aside as it is, the space comes back empty,
+    /// under a new id, and gets what others have. Otherwise such a space cannot be used, and its file is left alone. The
+    /// default is to do so unless the node is offline: then nobody could give anything.
+    #[must_use]
+    pub fn quarantine(mut self, quarantine: bool) -> Self {
+        self.quarantine = Some(quarantine);
         self
     }
 

@@ -2,6 +2,8 @@
 
 mod backup;
 mod builder;
+mod quarantine;
+mod salvage;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
@@ -19,11 +21,12 @@ use rejoin_net::{Multiaddr, PeerId};
 
 use crate::place::{Directory, Opened};
 use crate::space::{Inner as SpaceInner, elsewhere, fact};
-use crate::{Error, Result, Space, Ticket};
+use crate::{Error, Quarantined, Result, Space, Ticket};
 
-pub(crate) use backup::{backup, blocking};
 pub use backup::{Restore, name_in, verify_backup};
+pub(crate) use backup::{backup, blocking};
 pub use builder::Builder;
+pub use salvage::{Salvage, Salvaged};
 
 /// How long a sync asked for by hand may take.
 const SYNC_TIME: Duration = Duration::from_secs(60);
@@ -76,6 +79,7 @@ impl Node {
             chunk_bytes: defaults.chunk_bytes,
             push: defaults.push,
             anti_entropy: ANTI_ENTROPY,
+            quarantine: None,
         }
     }
 
@@ -221,7 +225,7 @@ impl Node {
     fn begin_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
         let file = self.0.directory.as_ref().map(|directory| directory.file(&id));
         let is_new = file.as_ref().is_some_and(|file| !file.exists());
-        let outcome = self.open_space(id, known);
+        let outcome = self.open_space(id, known, None);
         if let (Err(_), true, Some(file)) = (&outcome, is_new, file) {
             // What cannot be removed shows up as a space without a name.
             let _ = std::fs::remove_file(file);
@@ -230,11 +234,17 @@ impl Node {
     }
 
     /// Opens a space, and keeps what is known of it beside its data.
-    fn open_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
-        let Opened { storage, committer, facts, lineage } = match &self.0.directory {
-            Some(directory) => directory.open_space(&id)?,
+    fn open_space(
+        &self,
+        id: SpaceId,
+        known: &[(&'static str, &[u8])],
+        quarantined: Option<Quarantined>,
+    ) -> Result<Space> {
+        let opened = match &self.0.directory {
+            Some(directory) => quarantine::checked(directory.open_space(&id)?, id)?,
             None => Opened::in_memory(),
         };
+        let Opened { storage, committer, facts, lineage, .. } = opened;
         known.iter().try_for_each(|(name, value)| facts.set(name, value))?;
         let name = facts.get(fact::NAME)?.and_then(|name| String::from_utf8(name).ok());
         let mut config = Config::new(id);
@@ -257,13 +267,22 @@ impl Node {
             error,
         })?;
         let name = name.unwrap_or_else(|| id.to_string()[..8].to_owned());
-        let space = Space(Arc::new(SpaceInner { name, replica, network: self.0.network.clone(), facts }));
+        let space = Space(Arc::new(SpaceInner {
+            name,
+            replica,
+            network: self.0.network.clone(),
+            facts,
+            quarantined,
+        }));
         self.spaces_lock().insert(id, Ok(space.clone()));
         Ok(space)
     }
 
     fn open_file(&self, id: SpaceId) -> Result<Space> {
-        let space = self.open_space(id, &[])?;
+        let space = match self.open_space(id, &[], None) {
+            Err(error) if self.quarantines(&error) => self.begin_anew(id, &error)?,
+            opened => opened?,
+        };
         self.keep(&space)?;
         Ok(space)
     }

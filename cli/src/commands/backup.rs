@@ -1,8 +1,8 @@
-//! Backups: made, checked, restored.
+//! Backups: made, checked, restored; and what a damaged file still gives.
 
 use std::path::{Path, PathBuf};
 
-use rejoin::{Error, Node, Progress, Restore, Saved, Space, verify_backup};
+use rejoin::{Error, Node, Progress, Restore, Salvage, Salvaged, Saved, Space, verify_backup};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -72,6 +72,21 @@ pub(super) async fn restore(
         }));
     }
     answer.say(restored.into());
+    Ok(())
+}
+
+pub(super) async fn salvage(
+    node: &Node,
+    file: &str,
+    what: Salvage,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let Salvaged { written, here, removed, overtaken, of_others, counted_before, unreadable } =
+        node.salvage(absolute(file)?, what).await?;
+    answer.say(json!({
+        "written": written, "here": here, "removed": removed, "overtaken": overtaken, "of_others": of_others,
+        "counted_before": counted_before, "unreadable": unreadable,
+    }));
     Ok(())
 }
 

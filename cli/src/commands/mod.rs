@@ -10,7 +10,7 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rejoin::{Commit, Error, Node, Restore, Space};
+use rejoin::{Commit, Error, Node, Restore, Salvage, Space};
 use serde_json::Value;
 
 use crate::arguments::{Arguments, Command, RequestArguments};
@@ -38,6 +38,11 @@ impl Request {
                 let name = name.iter().flat_map(|name| ["--as".to_owned(), name.clone()]);
                 let words = ["restore".to_owned(), backup::absolute(file)?];
                 words.into_iter().chain(space.iter().cloned()).chain(name).collect()
+            }
+            Command::Salvage { file, alone, others } => {
+                let flags = [(*alone, "--alone"), (*others, "--others")].into_iter();
+                let flags = flags.filter_map(|(set, flag)| set.then(|| flag.to_owned()));
+                ["salvage".to_owned(), backup::absolute(file)?].into_iter().chain(flags).collect()
             }
             _ => std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
         };
@@ -134,6 +139,9 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Restore { file, space, name } => {
             let what = Restore { only: space.clone(), name: name.clone() };
             backup::restore(node, file, what, answer).await?;
+        }
+        Command::Salvage { file, alone, others } => {
+            backup::salvage(node, file, Salvage { alone: *alone, others: *others }, answer).await?;
         }
         Command::Demo(_) => {
             return Err(Failure::usage(

@@ -13,6 +13,7 @@ mod local;
 mod log;
 mod moment;
 mod overlay;
+pub mod remains;
 mod remote;
 mod verify;
 

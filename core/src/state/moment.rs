@@ -49,6 +49,15 @@ impl<S> Moment<S> {
 }
 
 impl<S: Store> Moment<S> {
+    /// The state of a store that no engine has opened.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(space: SpaceId, store: S) -> Result<Self, StoreError> {
+        let (root, ..) = super::image::completed(&store)?;
+        Ok(Self { space, store, root, leaf_dots: tree::LEAF_DOTS })
+    }
+
     /// Recomputes everything that the store says about itself: content hashes, index, vector, signatures, chains of the
     /// log, tree, root. Reads the whole store. `identity` checks signatures, whosever it is.
     ///

@@ -116,6 +116,7 @@ impl Replica {
         let state = State {
             engine: Some(engine),
             broken: None,
+            suspect: false,
             closing: false,
             waiting: Waiting::new(elsewhere),
             peers: peers::Peers::default(),
@@ -218,6 +219,16 @@ impl Replica {
         let moment = self.shared.state().engine_to_write()?.moment()?;
         let rows = moment.store().rows()?;
         Ok((moment, rows))
+    }
+
+    /// What memory has seen.
+    pub fn version_vector(&self) -> Result<rejoin_core::VersionVector, StoreError> {
+        Ok(self.shared.state().engine()?.version_vector())
+    }
+
+    /// Says that the store was found damaged. It goes on as far as it can, and is left so that the next opening checks it.
+    pub fn suspect(&self) {
+        self.shared.state().suspect = true;
     }
 
     /// What happens from now on.

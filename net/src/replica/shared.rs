@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) engine: Option<Engine<Storage>>,
     /// Durable and no longer readable: nothing may be written over it.
     pub(super) broken: Option<StoreError>,
+    /// The store was found damaged: the next opening has to check it.
+    pub(super) suspect: bool,
     /// The last commit is being made: a write would come too late for it.
     pub(super) closing: bool,
     pub(super) waiting: Waiting,

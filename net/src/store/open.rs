@@ -21,9 +21,9 @@ use super::place::{beside, owners_file, put_in_place};
 use super::{COUNT, FORMAT, HOST, OpenOptions, STORE, definition};
 
 /// How every redb file begins.
-const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+pub(super) const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 /// The byte behind it holds flags; this one is set while the file is open for writing.
-const IN_USE: u8 = 2;
+pub(super) const IN_USE: u8 = 2;
 /// Where the two commit slots begin, each with its file format.
 const SLOTS: [usize; 2] = [64, 192];
 /// The end of the second slot.
@@ -101,11 +101,17 @@ pub(super) struct Opening {
     count: Option<u64>,
     /// Tables that its format did not have.
     missing: bool,
+    /// It was closed as it should be, or never used.
+    closed: bool,
 }
 
 impl Opening {
     pub(super) fn count(&self) -> u64 {
         self.count.unwrap_or_default()
+    }
+
+    pub(super) fn was_closed(&self) -> bool {
+        self.closed
     }
 
     pub(super) fn tables(&self) -> Result<Tables, StoreError> {
@@ -144,7 +150,7 @@ pub(super) fn look(disk: &Arc<Disk>, options: &OpenOptions, place: &str) -> Resu
         0 => (None, false),
         _ => recognise(&handle, place).map(|(count, missing)| (Some(count), missing))?,
     };
-    Ok(Opening { handle, count, missing })
+    Ok(Opening { handle, count, missing, closed: is_clean })
 }
 
 /// Looks at the first bytes. Says whether the file was closed as it should be.
