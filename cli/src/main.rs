@@ -119,8 +119,13 @@ async fn on_own_node(
         true => serve::beside(data, &node, command).await,
         false => command.await,
     };
+    let spaces = node.spaces();
     let closed = node.close().await;
     outcome?;
+    // What a restore gives up it has said itself.
+    if !matches!(request.arguments.command, Command::Restore { .. }) {
+        serve::incidents(&spaces).iter().for_each(|words| failure::talk(words));
+    }
     for (space, why) in unusable {
         failure::talk(&format!("the space {space} cannot be used: {why}"));
     }

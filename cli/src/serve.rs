@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rejoin::core::engine::Event;
-use rejoin::{Incident, Multiaddr, Node, Quarantined, What};
+use rejoin::{Incident, Multiaddr, Node, Quarantined, Space, What};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -109,6 +109,27 @@ async fn tell_incidents(node: &Node, listens: &Notify) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The same for people, of commands that end at once: what they have to know about their data.
+pub(crate) fn incidents(spaces: &[Space]) -> Vec<String> {
+    let mut said = Vec::new();
+    for space in spaces {
+        let name = space.name();
+        for Incident { what, .. } in space.incidents().get().unwrap_or_default() {
+            match what {
+                What::Engine(Event::NewIncarnation { .. }) => said.push(format!(
+                    "{name} lies elsewhere than it was written, so it is a copy: it writes under a new id from now on"
+                )),
+                What::Engine(Event::Fork { replica }) => said.push(format!(
+                    "{name} was written in two places under the id {replica}: what both wrote under one number is settled, \
+                     and one of the two is put aside"
+                )),
+                _ => {}
+            }
+        }
+    }
+    said
 }
 
 fn describe(space: &str, what: &What) -> Value {

@@ -46,16 +46,16 @@ impl Node {
         path: impl AsRef<Path>,
         what: Restore,
         progress: impl FnMut(Progress) + Send + 'static,
-    ) -> Result<Vec<Space>> {
+    ) -> Result<Vec<(Space, Saved)>> {
         let path = path.as_ref().to_owned();
         let saved = verify_backup(&path, |_| {}).await?;
         let places = self.places(&saved, &what)?;
-        let ids: Vec<SpaceId> = places.keys().copied().collect();
         let made = blocking(move || load(&path, &places, progress)).await?;
-        for store in made {
+        let (stores, saved): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        for store in stores {
             store.put_in_place()?;
         }
-        ids.into_iter().map(|space| self.open_file(space)).collect()
+        saved.into_iter().map(|saved| Ok((self.open_file(saved.about.space)?, saved))).collect()
     }
 
     /// Where each space that is wanted is to lie, and what it is to be called.
@@ -121,7 +121,7 @@ fn load(
     path: &Path,
     places: &BTreeMap<SpaceId, (PathBuf, String)>,
     mut progress: impl FnMut(Progress),
-) -> Result<Vec<FreshStore>> {
+) -> Result<Vec<(FreshStore, Saved)>> {
     let mut begin = |about: &About| {
         let Some((place, name)) = places.get(&about.space) else { return Ok(None) };
         let store = FreshStore::begin(place, &OpenOptions::default())?;
@@ -131,8 +131,7 @@ fn load(
         facts.push((fact::NAME.into(), Some(name.clone().into_bytes())));
         Ok(Some((store, facts)))
     };
-    let loaded = backup::load(path, &mut begin, &mut progress)?;
-    Ok(loaded.into_iter().map(|(store, _)| store).collect())
+    Ok(backup::load(path, &mut begin, &mut progress)?)
 }
 
 /// What a space of a backup was called where it was saved.

@@ -64,12 +64,11 @@ pub(super) async fn restore(
     let work = node.restore(file, what, move |now| _ = tell.send_replace(Some(now)));
     let spaces = with_progress(work, told, answer).await?;
     let mut restored = Vec::new();
-    for space in spaces {
-        let status = space.status()?;
-        restored.push(json!({
-            "name": space.name(), "id": space.id().to_string(), "rows": status.rows,
-            "root": status.root.to_string(),
-        }));
+    for (space, saved) in spaces {
+        let mut described = describe(&saved);
+        described["name"] = space.name().into();
+        described["retired"] = saved.about.replica.map(|old| old.to_string()).into();
+        restored.push(described);
     }
     answer.say(restored.into());
     Ok(())

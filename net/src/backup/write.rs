@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rejoin_core::SpaceId;
-use rejoin_core::image::{About, Fact, ImageSink, ImageWriter, looks_like_image};
+use rejoin_core::image::{Fact, ImageSink, ImageWriter, looks_like_image};
 use rejoin_core::store::StoreError;
 
 use super::{BackupError, Progress, Saved};
@@ -71,11 +71,9 @@ fn image(
     for Subject { replica, facts } in subjects {
         let space = replica.space();
         let (moment, of) = replica.moment().map_err(|error| (space, error))?;
-        let made_ms = wall_ms();
         let mut tell = |done| progress(Progress { space, done, of });
-        let contents = writer.space(&moment, made_ms, of, facts, sink, &mut tell);
-        let contents = contents.map_err(|error| (space, error))?;
-        let about = About { space, made_ms, root: moment.root(), rows: of, facts: facts.clone() };
+        let written = writer.space(&moment, wall_ms(), of, facts, sink, &mut tell);
+        let (about, contents) = written.map_err(|error| (space, error))?;
         saved.push(Saved { about, contents });
     }
     writer.end(sink).map_err(nobody)?;

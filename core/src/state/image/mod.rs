@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec::{BoundedBytes, BoundedVec};
-use crate::id::{Root, SpaceId};
+use crate::id::{ReplicaId, Root, SpaceId};
 use crate::state::head::Incarnation;
 
 pub use frame::{ImageSink, ImageSource, looks_like_image};
@@ -110,6 +110,8 @@ pub struct About {
     pub root: Root,
     /// How many rows are to come, as far as their host knew; [`Contents`] has what came.
     pub rows: u64,
+    /// The id that its store wrote under, if it had one. A store that is made of the image gives it up.
+    pub replica: Option<ReplicaId>,
     /// What its host keeps beside it.
     pub facts: Vec<Fact>,
 }

@@ -138,6 +138,7 @@ impl<'a> ImageReader<'a> {
             made_ms: opening.made_ms,
             root: opening.root,
             rows: opening.rows,
+            replica: opening.incarnation.map(|own| own.replica),
             facts: facts.ok_or_else(|| self.source.damaged("a name is no text"))?,
         };
         self.space = Some(Reading::new(opening));

@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 
 use super::entries::Gathered;
 use super::frame::{Blocks, ImageSink, Kind};
-use super::{Closing, Contents, Fact, LISTED, Opening};
+use super::{About, Closing, Contents, Fact, LISTED, Opening};
 use crate::codec::{self, BoundedBytes, BoundedVec};
 use crate::id::ReplicaId;
 use crate::row::{Entry, RowKey};
@@ -45,8 +45,8 @@ impl ImageWriter {
         facts: &[Fact],
         sink: &mut ImageSink<'_>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Contents, StoreError> {
-        self.opening(of, made_ms, rows, facts, sink)?;
+    ) -> Result<(About, Contents), StoreError> {
+        let about = self.opening(of, made_ms, rows, facts, sink)?;
         let heads = read_heads(&of.store)?;
         self.records(&of.store, Table::Replicas, Kind::Heads, sink)?;
         self.frontier(&of.store, sink)?;
@@ -55,7 +55,8 @@ impl ImageWriter {
         hold_against(of, &heads, &closing)?;
         self.blocks.block(Kind::Close, &codec::encode(&closing), sink)?;
         self.spaces += 1;
-        Ok(Contents { rows: closing.rows, entries: closing.entries, replicas: heads.len() as u64 })
+        let replicas = heads.len() as u64;
+        Ok((about, Contents { rows: closing.rows, entries: closing.entries, replicas }))
     }
 
     /// Ends the image.
@@ -71,12 +72,12 @@ impl ImageWriter {
         rows: u64,
         facts: &[Fact],
         sink: &mut ImageSink<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<About, StoreError> {
         let own = read_own(&of.store)?;
         let bound = |(name, value): &Fact| {
             BoundedBytes::new(name.as_bytes().to_vec()).zip(BoundedBytes::new(value.clone()))
         };
-        let facts = facts.iter().map(bound).collect::<Option<Vec<_>>>().and_then(BoundedVec::new);
+        let bounded = facts.iter().map(bound).collect::<Option<Vec<_>>>().and_then(BoundedVec::new);
         let opening = Opening {
             space: of.space,
             format: STORE_FORMAT,
@@ -85,9 +86,11 @@ impl ImageWriter {
             rows,
             clock: own.as_ref().map_or(0, |own| own.clock),
             incarnation: own.and_then(|own| own.incarnation),
-            facts: facts.ok_or_else(|| damaged("what is kept beside the space is too large"))?,
+            facts: bounded.ok_or_else(|| damaged("what is kept beside the space is too large"))?,
         };
-        self.blocks.block(Kind::Space, &codec::encode(&opening), sink)
+        self.blocks.block(Kind::Space, &codec::encode(&opening), sink)?;
+        let replica = opening.incarnation.map(|own| own.replica);
+        Ok(About { space: of.space, made_ms, root: of.root, rows, replica, facts: facts.to_vec() })
     }
 
     /// A table whose records are kept as they are.
