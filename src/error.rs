@@ -140,7 +140,8 @@ pub enum Error {
     NotYetInSync,
     /// The store of a space contradicts itself.
     #[error(
-        "the store is damaged: {0}; make a copy of its file, then join the space again from another device"
+        "the store is damaged: {0}; open its node with the network (`rejoin serve`): it sets the file aside and gets what \
+         others have; or restore a backup into another directory"
     )]
     Damaged(String),
 }

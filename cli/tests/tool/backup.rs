@@ -208,7 +208,7 @@ fn a_killed_restore_leaves_nothing_or_all() {
 fn a_full_disk_ends_a_backup_and_leaves_nothing_of_it() {
     let Some(disk) = Disk::mount("size=16k") else { return };
     let home = lived();
-    home.run_with(&["import", "board/m", "-"], rows(0..3000, 60).as_bytes()).fine();
+    home.run_with(&["import", "board/m", "-"], rows(0..20_000, 60).as_bytes()).fine();
     let backup = disk.path().join("b");
     let path = backup.to_str().expect("text");
     home.refused(&["backup", path], ERROR, "was not written: the disk is full");

@@ -9,7 +9,7 @@ use super::frame::{ImageSource, Kind, Source};
 use super::{About, Closing, Contents, ForkKey, ImageError, NOWHERE, Opening, Records};
 use crate::clock::Frontier;
 use crate::codec::{self, BoundedVec};
-use crate::id::{Dot, ReplicaId, Root};
+use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::identity::Identity;
 use crate::row::{Entry, Payload, RowKey};
 use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
@@ -41,7 +41,7 @@ pub struct ImageReader<'a> {
     source: Source<'a>,
     identity: &'a dyn Identity,
     space: Option<Reading>,
-    spaces: u64,
+    spaces: BTreeSet<SpaceId>,
     ended: bool,
 }
 
@@ -65,7 +65,7 @@ impl<'a> ImageReader<'a> {
     /// It is no image, or one of a later version.
     pub fn begin(source: &'a mut ImageSource<'a>, identity: &'a dyn Identity) -> Result<Self, ImageError> {
         let source = Source::begin(source)?;
-        Ok(Self { source, identity, space: None, spaces: 0, ended: false })
+        Ok(Self { source, identity, space: None, spaces: BTreeSet::new(), ended: false })
     }
 
     /// How many bytes were read.
@@ -93,7 +93,7 @@ impl<'a> ImageReader<'a> {
             (Kind::End, None) => {
                 let (spaces, whole): (u64, [u8; 32]) = self.decode(bytes)?;
                 self.source.end()?;
-                if (spaces, whole) != (self.spaces, before) {
+                if (spaces, whole) != (self.spaces.len() as u64, before) {
                     return Err(self.source.damaged("its parts are not those that were written"));
                 }
                 self.ended = true;
@@ -103,7 +103,6 @@ impl<'a> ImageReader<'a> {
             (Kind::Close, Some(space)) => {
                 let (contents, changes) = space.close(bytes).map_err(|why| self.source.damaged(why))?;
                 self.space = None;
-                self.spaces += 1;
                 return Ok(Some(Part::Close(contents, changes)));
             }
             (kind, Some(space)) if kind as u8 >= space.stage as u8 => {
@@ -141,6 +140,9 @@ impl<'a> ImageReader<'a> {
             replica: opening.incarnation.map(|own| own.replica),
             facts: facts.ok_or_else(|| self.source.damaged("a name is no text"))?,
         };
+        if !self.spaces.insert(opening.space) {
+            return Err(self.source.damaged("it holds a space twice"));
+        }
         self.space = Some(Reading::new(opening));
         Ok(Part::Space(about))
     }
