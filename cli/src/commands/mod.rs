@@ -40,9 +40,9 @@ impl Request {
                 words.into_iter().chain(space.iter().cloned()).chain(name).collect()
             }
             Command::Salvage { file, alone, others } => {
-                let flags = [(*alone, "--alone"), (*others, "--others")].into_iter();
-                let flags = flags.filter_map(|(set, flag)| set.then(|| flag.to_owned()));
-                ["salvage".to_owned(), backup::absolute(file)?].into_iter().chain(flags).collect()
+                let flags = [(alone, "--alone"), (others, "--others")].into_iter().filter(|(set, _)| **set);
+                let words = ["salvage".to_owned(), backup::absolute(file)?];
+                words.into_iter().chain(flags.map(|(_, flag)| flag.to_owned())).collect()
             }
             _ => std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
         };

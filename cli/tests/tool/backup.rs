@@ -216,7 +216,7 @@ fn a_full_disk_ends_a_backup_and_leaves_nothing_of_it() {
     home.json(&["backup", "plan", path]);
     let before = fs::read(&backup).expect("read");
     home.refused(&["backup", path], ERROR, "the disk is full");
-    assert_eq!(files_in(disk.path()), [backup.clone()]);
+    assert_eq!(files_in(disk.path()), std::slice::from_ref(&backup));
     assert!(fs::read(&backup).expect("read") == before, "the older one is still there");
     // Nor does a restore leave anything where there is no room.
     let large = beside(&home, "large");

@@ -17,7 +17,7 @@ use crate::state::live_tree::{LiveTree, Range};
 use crate::state::log::decode as decode_log;
 use crate::state::overlay::{decode_dot, decode_row};
 use crate::state::{Head, Heads, Space, read_heads, read_own};
-use crate::store::{Store, StoreError, Table};
+use crate::store::{Store, StoreError, Table, Visit};
 use crate::tree::{self, ReplicaNode};
 
 /// See the module page. Old pages of its store cannot be used again while it lives.
@@ -169,11 +169,7 @@ impl<S: Store> Moment<S> {
         if tree::root(nodes) == self.root { Ok(()) } else { Err("the root is not that of the rows".into()) }
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), String> {
+    fn scan(&self, table: Table, visit: Visit<'_>) -> Result<(), String> {
         self.store.scan(table, &[], visit).map_err(|error| error.to_string())
     }
 }

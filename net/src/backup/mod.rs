@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::store::OpenError;
 
-pub use read::{load, verify};
+pub use read::{Begun, load, verify};
 pub use write::{Subject, write};
 
 /// A backup that was not made, or not read. Except where a variant says otherwise nothing was changed.

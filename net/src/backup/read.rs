@@ -33,9 +33,11 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Sav
     Ok(saved)
 }
 
-/// Fills new stores with what a backup holds. `begin` says of each space where its store is to lie, and what is to be kept
-/// beside it there; nothing for a space that is not wanted. The stores that come back are complete, and nobody finds them
-/// before they are put in their places. Blocks while the disk works.
+/// An empty store for a space of a backup, and what is to be kept beside it there.
+pub type Begun = (FreshStore, Vec<HostChange>);
+
+/// Fills new stores with what a backup holds. `begin` gives one for each space that is wanted. The stores that come back
+/// are complete, and nobody finds them before they are put in their places. Blocks while the disk works.
 ///
 /// A store that was filled so gives up the id that it wrote under when it is opened (rule H6).
 ///
@@ -43,7 +45,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Sav
 /// Nothing is left of any of the stores.
 pub fn load(
     path: &Path,
-    begin: &mut dyn FnMut(&About) -> Result<Option<(FreshStore, Vec<HostChange>)>, BackupError>,
+    begin: &mut dyn FnMut(&About) -> Result<Option<Begun>, BackupError>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<(FreshStore, Saved)>, BackupError> {
     let (mut done, mut filling) = (Vec::new(), None);
