@@ -63,28 +63,28 @@ impl Builder {
         self
     }
 
-    /// Bytes of recent changes kept for cheap sync; see [`Config::log_bytes`].
+    /// Bytes of recent changes kept for cheap sync; see [`Config::log_bytes`](rejoin_core::engine::Config::log_bytes).
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = bytes;
         self
     }
 
-    /// Bytes that one frame of a sync carries; see [`Config::chunk_bytes`].
+    /// Bytes that one frame of a sync carries; see [`Config::chunk_bytes`](rejoin_core::engine::Config::chunk_bytes).
     #[must_use]
     pub fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes;
         self
     }
 
-    /// How changes reach connected peers at once; see [`Config::push`].
+    /// How changes reach connected peers at once; see [`Config::push`](rejoin_core::engine::Config::push).
     #[must_use]
     pub fn push(mut self, push: Push) -> Self {
         self.push = push;
         self
     }
 
-    /// How often two nodes compare while they change; see [`Config::anti_entropy_ms`].
+    /// How often two nodes compare while they change; see [`Config::anti_entropy_ms`](rejoin_core::engine::Config::anti_entropy_ms).
     #[must_use]
     pub fn anti_entropy(mut self, every: Duration) -> Self {
         self.anti_entropy = every;

@@ -20,7 +20,7 @@
 //! | 2 heads | count, then replica id and head (bytes, as in a store), by rising id over all such blocks |
 //! | 3 frontier | count, then dots |
 //! | 4 forks | count, then key and value (bytes, as in a store), by rising key |
-//! | 5 entries | see [`entries`], by rising row key and dot |
+//! | 5 entries | see `entries.rs`, by rising row key and dot |
 //! | 6 close | rows, entries, sum of the content hashes modulo 2^128 (16, LE) |
 //! | 7 end | spaces, BLAKE3 (32) of every byte before this block |
 //!
