@@ -30,12 +30,20 @@ use arguments::{Arguments, Command};
 use commands::{Answer, Request, Show};
 use failure::Failure;
 use rejoin::Node;
+use rejoin::net::store::panics_are_caught;
 
 /// How often, and how far apart, a data directory that another command holds is tried again.
 const PATIENCE: usize = 40;
 const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // What damaged pages do to the store comes out as an error in words.
+        if !panics_are_caught() {
+            print(panic);
+        }
+    }));
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -119,7 +119,10 @@ fn what_comes_back_from_a_backup_loses_nothing_and_brings_nothing_back() {
     home.json(&["map", "rm", "board/m", "k000007"]);
     home.json(&["counter", "add", "board/n", "2"]);
 
+    // On the same device, where the old id would be its own.
     let other = Home::empty();
+    fs::create_dir(other.data()).expect("made");
+    fs::copy(home.data().join("device.key"), other.data().join("device.key")).expect("copied");
     let serving = other.serve(&[]);
     let restored = other.json(&["restore", &backup]);
     assert_eq!(restored[0]["root"], old);
@@ -260,6 +263,36 @@ fn what_verify_finds_is_found_again_by_whoever_opens_it_next() {
     let found = home.run(&["verify", "board"]);
     assert!(found.code == DAMAGED && found.out.contains("the index names 30 entries"), "{found:?}");
     home.refused(&["map", "get", "board/m", "k000001"], DAMAGED, "damaged");
+}
+
+#[test]
+fn a_store_with_pages_overwritten_gives_what_it_still_can() {
+    let (home, other) = apart();
+    let mut bytes = fs::read(home.file()).expect("read");
+    let length = bytes.len();
+    for page in (2..length / 4096).step_by(3) {
+        bytes[page * 4096..(page + 1) * 4096].fill(0x5a);
+    }
+    fs::write(home.file(), &bytes).expect("written");
+    home.refused(&["export", "board"], DAMAGED, "damaged");
+    let serving = home.serve(&[]);
+    let aside = event(&serving, "quarantined")["file"].as_str().expect("a path").to_owned();
+    assert!(fs::read(&aside).expect("read") == bytes, "byte for byte");
+    let also_serving = other.serve(&["--peer", &serving.address]);
+    wait_for("the other to give what it has", || root(&home) == root(&other));
+    wait_for("the proof", || home.json(&["status"])["spaces"][0]["peers"][0]["in_sync"] == true);
+    let salvaged = home.run(&["--json", "salvage", &aside]);
+    println!("every third page overwritten: {salvaged:?}");
+    assert!([0, 1, DAMAGED].contains(&salvaged.code) && salvaged.err.lines().count() <= 1, "{salvaged:?}");
+    let map = home.json(&["export", "board/m"]);
+    assert!(map.get("k000003").is_none(), "what was removed stays removed");
+    for (key, value) in map.as_object().expect("a map") {
+        let n: usize = key[1..].parse().expect("a number");
+        assert_eq!(value, &json!(format!("{n:0>40}")), "nothing wrong is written");
+    }
+    also_serving.stop();
+    serving.stop();
+    assert_eq!(home.json(&["verify"])[0]["sound"], true);
 }
 
 #[test]

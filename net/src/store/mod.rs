@@ -44,7 +44,7 @@ use std::sync::Arc;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 use rejoin_core::store::{Store, StoreError, Table, Visit};
 
-pub use error::{LockError, OpenError};
+pub use error::{LockError, OpenError, panics_are_caught};
 pub use fresh::FreshStore;
 pub use handle::HostChange;
 pub use place::{DirLock, lineage};
