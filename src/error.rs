@@ -4,11 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rejoin_core::SpaceId;
 use rejoin_core::engine::{OpenError, ReadError, WriteError};
 use rejoin_core::error::KeyError as PathError;
 use rejoin_core::row::DataError;
 use rejoin_core::store::StoreError;
 use rejoin_core::value::ValueError;
+use rejoin_net::backup::BackupError;
 use rejoin_net::keys::KeyError;
 use rejoin_net::replica::Lost;
 use rejoin_net::store::{LockError, OpenError as FileError};
@@ -105,9 +107,41 @@ pub enum Error {
     /// A handle was used with another space's batch.
     #[error("a batch writes one space, and this handle belongs to another")]
     OtherSpace,
+    /// A backup was not made, or not read.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A backup is not restored over what is there.
+    #[error(
+        "the space {space} is here already ({path}): restore into another data directory, or name another space of the \
+         backup; nothing was changed", path = path.display()
+    )]
+    SpaceHere {
+        /// The space.
+        space: SpaceId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A backup does not hold the space that was asked for.
+    #[error("there is no space `{asked}` in the backup; there is {}", listed(there))]
+    NotInBackup {
+        /// What was asked for.
+        asked: String,
+        /// The names of those that are there.
+        there: Vec<String>,
+    },
+    /// A node that keeps nothing cannot take in a backup.
+    #[error("a node in memory cannot restore a backup: open one at a path")]
+    InMemory,
+    /// What was set aside is salvaged after the others had their say, since only then it shows what they lack.
+    #[error(
+        "this space was not in sync with any other device since the node was opened: let it sync first, or say that no \
+         other device has it; nothing was changed"
+    )]
+    NotYetInSync,
     /// The store of a space contradicts itself.
     #[error(
-        "the store is damaged: {0}; make a copy of its file, then join the space again from another device"
+        "the store is damaged: {0}; open its node with the network (`rejoin serve`): it sets the file aside and gets what \
+         others have; or restore a backup into another directory"
     )]
     Damaged(String),
 }

@@ -5,6 +5,7 @@
 //! | `lock` | held while a process works in it |
 //! | `device.key` | the secret of this device |
 //! | `spaces/ID.redb` | one space each: its data, and what this device calls it |
+//! | `quarantine/ID-N.redb` | files of spaces that were found damaged, as they were |
 //! | `rejoin.sock` | where a running node takes commands |
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::{Error, Result};
 
 const KEY: &str = "device.key";
 const SPACES: &str = "spaces";
+const QUARANTINE: &str = "quarantine";
 const EXTENSION: &str = "redb";
 
 /// A data directory that this process holds.
@@ -38,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) committer: Committer,
     pub(crate) facts: Facts,
     pub(crate) lineage: [u8; 16],
+    /// Whether the file had been closed: otherwise it has to be checked before it is believed.
+    pub(crate) was_closed: bool,
 }
 
 /// What a device knows of a space beside its data.
@@ -65,6 +69,7 @@ impl Directory {
         let (store, writer) = RedbStore::open(&path, &OpenOptions::default())?;
         let lineage = lineage(&path).map_err(|error| Error::Io { path, error })?;
         Ok(Opened {
+            was_closed: store.was_closed(),
             storage: Storage::Disk(store),
             committer: Committer::Disk(writer.clone()),
             facts: Facts::Disk(writer),
@@ -92,6 +97,39 @@ impl Directory {
         self.path.join(SPACES).join(format!("{space}.{EXTENSION}"))
     }
 
+    /// Gives the file of a space a second name among those that were set aside; it is lost under its own when another is
+    /// put in its place. Where the file system can, not a moment passes in which the space has no file.
+    pub(crate) fn set_aside(&self, space: &SpaceId) -> Result<PathBuf> {
+        let folder = self.path.join(QUARANTINE);
+        let cannot = |error: io::Error| Error::Io { path: folder.clone(), error };
+        fs::create_dir_all(&folder).map_err(cannot)?;
+        for number in 1_u32.. {
+            let aside = folder.join(format!("{space}-{number}.{EXTENSION}"));
+            match fs::hard_link(self.file(space), &aside) {
+                Ok(()) => {
+                    fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
+                    return Ok(aside);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) if aside.exists() => {}
+                // A file system without second names: then there is a moment.
+                Err(_) => {
+                    fs::rename(self.file(space), &aside).map_err(cannot)?;
+                    return Ok(aside);
+                }
+            }
+        }
+        unreachable!("one of four thousand million names is free")
+    }
+
+    /// The files that were set aside.
+    pub(crate) fn quarantined(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path.join(QUARANTINE)).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    }
+
     /// Lets others work in it.
     pub(crate) fn release(&self) {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -106,6 +144,7 @@ impl Opened {
             committer: Committer::Memory,
             facts: Facts::Memory(Mutex::default()),
             lineage: [0; 16],
+            was_closed: true,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! A space: what is shared, and with whom.
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use rejoin_core::id::Root;
-use rejoin_core::identity::Genesis;
+use rejoin_core::identity::{Ed25519, Genesis};
 use rejoin_core::row::Kind;
 use rejoin_core::store::StoreError;
 use rejoin_core::{SpaceId, VersionVector, codec};
@@ -13,10 +14,11 @@ use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
 
 use crate::handles::At;
+use crate::node::{backup, blocking};
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Map, MultiRegister, Register, Result, Set, Snapshot,
-    Status, Ticket, Watch,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Incident, Map, MultiRegister, Quarantined, Register,
+    Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -27,6 +29,7 @@ pub(crate) mod fact {
     pub(crate) const GENESIS: &str = "genesis";
     pub(crate) const PEERS: &str = "peers";
     pub(crate) const ELSEWHERE: &str = "elsewhere";
+    pub(crate) const SALVAGED: &str = "salvaged";
 }
 
 /// An object that has rows.
@@ -45,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) replica: Replica,
     pub(crate) network: Option<Network>,
     pub(crate) facts: Facts,
+    /// How it began anew, if it did when it was opened.
+    pub(crate) quarantined: Option<Quarantined>,
 }
 
 /// A space on this device. Cheap to clone; all clones are the same space.
@@ -142,6 +147,28 @@ impl Space {
         Watch::new(&self.0.replica, |news| matches!(news, News::Peers), move || Ok(replica.status()?.peers))
     }
 
+    /// What an operator may want to know, all of it since the space was opened, and again whenever there is more.
+    pub fn incidents(&self) -> Watch<Vec<Incident>> {
+        let space = self.clone();
+        Watch::new(
+            &self.0.replica,
+            |news| matches!(news, News::Event(_)),
+            move || {
+                let first = space.0.quarantined.iter().map(|it| What::Quarantined(it.clone()));
+                let mut incidents: Vec<Incident> = first.map(|what| Incident { number: 0, what }).collect();
+                let before = incidents.len() as u64;
+                let events = space.0.replica.events().into_iter();
+                incidents.extend(
+                    events.map(|(number, event)| Incident {
+                        number: before + number,
+                        what: What::Engine(event),
+                    }),
+                );
+                Ok(incidents)
+            },
+        )
+    }
+
     /// The space in figures.
     pub fn status(&self) -> Result<Status> {
         Ok(self.0.replica.status()?)
@@ -152,9 +179,29 @@ impl Space {
         Ok(self.status()?.root)
     }
 
-    /// Recomputes everything that the store says about itself. Reads all of it.
-    pub fn verify(&self) -> Result<()> {
-        self.0.replica.check().map_err(Error::Damaged)
+    /// Recomputes everything that the store says about itself, as it is on this disk now: reads all of it, while everything
+    /// goes on.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names the first contradiction.
+    pub async fn verify(&self) -> Result<()> {
+        let replica = self.0.replica.clone();
+        let check = move || {
+            let (moment, _) = replica.moment()?;
+            // Anybody's: it only checks signatures.
+            moment.check(&Ed25519::from_seed([0; 32])).map_err(|wrong| {
+                replica.suspect();
+                Error::Damaged(wrong)
+            })
+        };
+        blocking(check).await
+    }
+
+    /// Saves this space in a file, as it is on this disk now, while everything goes on. An older backup of that name is
+    /// replaced when the new one is complete; anything else of that name is left alone. See [`crate::Node::backup`].
+    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        let mut saved = backup(std::slice::from_ref(self), path.as_ref(), |_| {}).await?;
+        Ok(saved.remove(0))
     }
 
     /// An invitation to this space, with addresses of this node. Whoever has it can join: it is a secret.

@@ -2,9 +2,10 @@
 //!
 //! `tests/fixtures/store-N` is a data directory as a node left it; it must open, verify, show what it held, and sync.
 //! `tests/fixtures/wire-N.txt` holds what two engines said to each other, by log replay and by bulk; a peer that says
-//! just that must be understood. The two formats have versions of their own. A change of one comes with a fixture of its own
-//! beside these: `REJOIN_WRITE_FIXTURES=4 cargo test --test golden wire` (or `store`) writes it, and the older ones stay as
-//! long as their version is spoken.
+//! just that must be understood. `tests/fixtures/image-N` is a backup of such a directory; it must be restored, and name the
+//! root that it had. The formats have versions of their own. A change of one comes with a fixture of its own beside these:
+//! `REJOIN_WRITE_FIXTURES=4 cargo test --test golden wire` (or `store`) writes it (`REJOIN_WRITE_IMAGE=2` a backup), and the
+//! older ones stay as long as their version is read or spoken.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,12 +18,15 @@ use rejoin::core::engine::{Config, Engine, Event, Input, Now, Output, Role, Sess
 use rejoin::core::identity::Ed25519;
 use rejoin::core::store::MemoryStore;
 use rejoin::core::{SpaceId, Value};
-use rejoin::{Grant, Node, Space};
+use rejoin::{Grant, Node, Restore, Space};
 
 /// All stores that were ever kept.
 const STORES: [&str; 2] = ["1", "2"];
 /// The conversations in versions that are spoken; what is said today is the last.
 const WIRES: [&str; 1] = ["3"];
+
+/// Formats of backups, each with the root that its space had.
+const IMAGES: [(&str, &str); 1] = [("1", "c93d874416f4d2037b3da7ad49bafa277af0cd45aed04463ffdaeddbc8da3170")];
 
 const LINK: SessionId = SessionId(1);
 const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
@@ -237,8 +241,8 @@ async fn write_store(to: &Path) {
     copy(&home, to);
 }
 
-fn assert_contents(board: &Space) {
-    board.verify().expect("sound");
+async fn assert_contents(board: &Space) {
+    board.verify().await.expect("sound");
     assert_eq!(board.counter("likes").get().expect("read"), 5);
     let tasks = board.map::<String, i64>("tasks").entries().expect("read");
     let expected = [("both", 1), ("one", 1), ("two", 2)].map(|(key, value)| (key.to_owned(), value));
@@ -264,16 +268,40 @@ async fn opens_and_syncs(version: &str) {
     copy(&fixtures().join(format!("store-{version}")), &folder.path().join("old"));
     let old = listening(&folder.path().join("old")).await;
     let board = old.space("board").expect("it is there");
-    assert_contents(&board);
+    assert_contents(&board).await;
 
     let new = listening(&folder.path().join("new")).await;
     let ticket = board.ticket(Grant::Write).await.expect("a ticket");
     let joined = new.join(&ticket).await.expect("joined");
     new.sync(&joined, &old.addresses()[0]).await.expect("in sync");
-    assert_contents(&joined);
+    assert_contents(&joined).await;
     // It was copied, so it writes under a new id, and its writes arrive.
     board.counter("likes").add(1).confirmed(1, Duration::from_secs(20)).await.expect("the other has it");
     assert_eq!(joined.counter("likes").get().expect("read"), 6);
     old.close().await.expect("closed");
     new.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_then_is_restored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    if let Ok(version) = std::env::var("REJOIN_WRITE_IMAGE") {
+        let newest = VERSIONS.last().expect("there is one");
+        copy(&fixtures().join(format!("store-{newest}")), &folder.path().join("old"));
+        let old = listening(&folder.path().join("old")).await;
+        let board = old.space("board").expect("it is there");
+        let saved = board.backup(fixtures().join(format!("image-{version}"))).await.expect("room");
+        println!("image {version} has the root {}", saved.about.root);
+        old.close().await.expect("closed");
+    }
+    for (version, root) in IMAGES {
+        let node = listening(&folder.path().join(version)).await;
+        let image = fixtures().join(format!("image-{version}"));
+        let mut restored = node.restore(image, Restore::default(), |_| {}).await.expect("it is sound");
+        let (board, saved) = restored.remove(0);
+        assert_eq!((board.name(), board.root().expect("read").to_string().as_str()), ("board", root));
+        assert_eq!((saved.contents.replicas, saved.about.root.to_string().as_str()), (2, root));
+        assert_contents(&board).await;
+        node.close().await.expect("closed");
+    }
 }

@@ -67,7 +67,7 @@ async fn two_nodes_share_a_board() {
     let board = offline.space("board").expect("it is here");
     assert_eq!(board.counter("likes").get().expect("read"), 6);
     board.set::<String>("tags").insert("red".into()).await.expect("on disk");
-    board.verify().expect("sound");
+    board.verify().await.expect("sound");
     offline.close().await.expect("closed");
 
     let ada = node(&home).await;

@@ -1,6 +1,6 @@
 //! The words of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -134,10 +134,51 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
     Status,
     /// Who was met, and how far behind they are.
     Peers,
-    /// Recompute everything that the stores say about themselves.
+    /// Recompute everything that the stores say about themselves, or check a backup to its last byte.
     Verify {
-        /// One space; all of them without it.
+        /// One space, or a file that holds a backup; all spaces without it. A file of that name comes first.
+        #[arg(value_name = "SPACE|FILE")]
+        what: Option<String>,
+    },
+    /// Save a space, or all of them, in one file, while everything goes on.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "\
+An older backup of that name is replaced when the new one is complete; anything else of that name is left alone.
+The file holds all data, readable for whoever has it. It does not hold the key of this device."
+    )]
+    Backup {
+        /// The name of the space, or the beginning of its id; all of them without it.
         space: Option<String>,
+        /// Where the backup is to lie.
+        file: String,
+    },
+    /// Bring back what a backup holds. Spaces that are here already are not touched.
+    #[command(after_help = "\
+What comes back writes under a new id and syncs with the others as it always did: nothing that they have is lost, and
+nothing that they removed comes back.")]
+    Restore {
+        /// The backup.
+        file: String,
+        /// One space of it, by its name or the beginning of its id; all of them without it.
+        space: Option<String>,
+        /// What this device calls that one.
+        #[arg(long = "as", value_name = "NAME", requires = "space")]
+        name: Option<String>,
+    },
+    /// Write again what a file that was set aside as damaged still holds of this device's changes and nobody else has.
+    #[command(after_help = "\
+`status` names the files that `serve` has set aside. Salvage after the space was in sync with another device, through the
+running node: what others removed stays removed, and what they know is left alone. Doing it again does no harm.")]
+    Salvage {
+        /// The file.
+        file: String,
+        /// No other device has this space, so nobody has to be heard first.
+        #[arg(long)]
+        alone: bool,
+        /// Also what other devices wrote and nobody here has. Only for devices that are gone.
+        #[arg(long)]
+        others: bool,
     },
     /// The main job on real input: three nodes, one cut off, one killed, and nothing lost.
     Demo(crate::demo::Options),
@@ -263,6 +304,19 @@ impl Command {
     /// Whether it goes on for long, so that others have to be able to use the node meanwhile.
     pub(crate) fn is_long(&self) -> bool {
         matches!(self, Self::Watch { .. })
+    }
+
+    /// The backup that is to be checked: it needs no node.
+    pub(crate) fn backup_to_verify(&self) -> Option<&Path> {
+        match self {
+            Self::Verify { what: Some(what) } => Some(Path::new(what)).filter(|file| file.is_file()),
+            _ => None,
+        }
+    }
+
+    /// Whether it says how far it has come.
+    pub(crate) fn tells_progress(&self) -> bool {
+        matches!(self, Self::Backup { .. } | Self::Restore { .. } | Self::Verify { .. })
     }
 
     /// The file whose content it works on.

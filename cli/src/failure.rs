@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use rejoin::Error;
 use rejoin::core::engine::OpenError;
+use rejoin::core::image::ImageError;
 use rejoin::core::store::StoreError;
 use rejoin::net::replica::CLOSED;
 use rejoin::net::store::{LockError, OpenError as FileError};
+use rejoin::{BackupError, Error};
 
 pub(crate) const ERROR: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
@@ -61,6 +62,11 @@ impl From<&Error> for Failure {
             Error::Store(StoreError::Io(words)) if words == CLOSED => LOCKED,
             Error::NotConfirmed { .. } => NOT_CONFIRMED,
             Error::Damaged(_)
+            | Error::Backup(
+                BackupError::Image { error: ImageError::Damaged { .. }, .. }
+                | BackupError::OtherRoot { .. }
+                | BackupError::Space { error: StoreError::Damaged(_), .. },
+            )
             | Error::File(FileError::Damaged { .. })
             | Error::Store(StoreError::Damaged(_))
             | Error::Open { error: OpenError::Store(StoreError::Damaged(_)), .. } => DAMAGED,

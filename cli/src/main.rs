@@ -30,12 +30,20 @@ use arguments::{Arguments, Command};
 use commands::{Answer, Request, Show};
 use failure::Failure;
 use rejoin::Node;
+use rejoin::net::store::panics_are_caught;
 
 /// How often, and how far apart, a data directory that another command holds is tried again.
 const PATIENCE: usize = 40;
 const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // What damaged pages do to the store comes out as an error in words.
+        if !panics_are_caught() {
+            print(panic);
+        }
+    }));
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -68,7 +76,19 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let request = Request::read(request)?;
     let render = render::of(&request.arguments.command, json);
-    let mut show = move |value| render.show(&value);
+    let tells_progress = request.arguments.command.tells_progress();
+    let mut show = move |value: serde_json::Value| match value.get("progress") {
+        Some(percent) if tells_progress => {
+            render::progress(percent);
+            true
+        }
+        _ => render.show(&value),
+    };
+    if let Some(file) = request.arguments.command.backup_to_verify() {
+        let mut answer = Answer::new(&mut show);
+        commands::backup::verify(file, &mut answer).await?;
+        return Ok(answer.code());
+    }
     for _ in 0..PATIENCE {
         match ask(&data, &request, &mut show).await {
             Err(failure) if failure.is_locked() => tokio::time::sleep(PAUSE).await,
@@ -94,7 +114,8 @@ async fn on_own_node(
 ) -> Result<ExitCode, Failure> {
     // A sync tells what it took: nothing may move beside it.
     let alone = matches!(request.arguments.command, Command::Sync { .. });
-    let mut builder = Node::builder(data).mdns(false).listen([]).known_peers(!alone);
+    // Only a running node gets back what is set aside.
+    let mut builder = Node::builder(data).mdns(false).listen([]).known_peers(!alone).quarantine(false);
     if !request.arguments.command.needs_network() {
         builder = builder.offline(true);
     }
@@ -106,8 +127,13 @@ async fn on_own_node(
         true => serve::beside(data, &node, command).await,
         false => command.await,
     };
+    let spaces = node.spaces();
     let closed = node.close().await;
     outcome?;
+    // What a restore gives up it has said itself.
+    if !matches!(request.arguments.command, Command::Restore { .. }) {
+        serve::incidents(&spaces).iter().for_each(|words| failure::talk(words));
+    }
     for (space, why) in unusable {
         failure::talk(&format!("the space {space} cannot be used: {why}"));
     }

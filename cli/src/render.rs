@@ -17,6 +17,8 @@ pub(crate) enum Render {
     /// One line per element.
     List,
     Status,
+    /// What was saved.
+    Saved,
 }
 
 /// How to show the answers of a command.
@@ -42,6 +44,9 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
+        Command::Backup { .. } => Render::Saved,
+        Command::Salvage { .. } => Render::Field("written"),
+        Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
         Command::Status => Render::Status,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
         Command::Watch { .. } | Command::Serve(_) | Command::Demo(_) => Render::Json,
@@ -69,8 +74,27 @@ impl Render {
                 cells.join("\t").trim_end().to_owned()
             }),
             Self::Status => status(value),
+            Self::Saved => saved(value),
         }
     }
+}
+
+/// How far a long command has come, for whoever looks at a terminal; where the next line goes over it.
+pub(crate) fn progress(percent: &Value) {
+    let stderr = std::io::stderr();
+    if std::io::IsTerminal::is_terminal(&stderr) {
+        let end = if percent == 100 { "\n" } else { "" };
+        let _ = std::io::Write::write_all(&mut &stderr, format!("\rrejoin: {percent} %{end}").as_bytes());
+    }
+}
+
+fn saved(value: &Value) -> String {
+    let file = plain(&value["file"]);
+    let rows = lines(&value["spaces"], |space| {
+        let rows = count(space["rows"].as_u64().unwrap_or(0), "row");
+        format!("{}  {rows}  root {}", plain(&space["name"]), plain(&space["root"]))
+    });
+    format!("{rows}\n{file}  {} bytes", value["bytes"])
 }
 
 fn lines(value: &Value, line: impl Fn(&Value) -> String) -> String {
@@ -118,6 +142,12 @@ fn status(value: &Value) -> String {
     let mut text = lines(&value["spaces"], line);
     for space in value["unusable"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n{}  cannot be used: {}", plain(&space["id"]), plain(&space["error"])));
+    }
+    for file in value["quarantined"].as_array().into_iter().flatten() {
+        let file = plain(file);
+        text.push_str(&format!(
+            "\nset aside as damaged: {file}; `rejoin salvage` writes again what only it holds"
+        ));
     }
     if text.is_empty() {
         "no space yet: begin one with `rejoin new NAME`, or `rejoin join TICKET`".into()

@@ -1,15 +1,24 @@
 //! The running node.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use rejoin::{Multiaddr, Node};
-use serde_json::json;
+use rejoin::core::engine::Event;
+use rejoin::{Incident, Multiaddr, Node, Quarantined, Space, What};
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::arguments::{self, Serve};
 use crate::failure::{Failure, talk};
 use crate::socket::Socket;
+
+/// How long incidents wait for addresses to be told first.
+const FIRST: Duration = Duration::from_secs(3);
+/// How often there may be more to tell.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
@@ -27,8 +36,10 @@ pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
         talk(&format!("the space {space} cannot be used: {why}"));
     }
     let socket = Socket::open(data)?;
+    let listens = Notify::new();
     tokio::select! {
-        () = announce(&node) => {}
+        () = announce(&node, &listens) => {}
+        () = tell_incidents(&node, &listens) => {}
         () = socket.serve(&node) => {}
         () = signals.come() => {}
     }
@@ -74,8 +85,78 @@ impl Signals {
     }
 }
 
+fn print(event: &Value) {
+    let line = format!("{event}\n");
+    // Whoever started this and reads no further must not end it.
+    let _ = std::io::stdout().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush());
+}
+
+/// Prints what an operator may want to know of each space, those that come later too. Addresses come first.
+async fn tell_incidents(node: &Node, listens: &Notify) {
+    // A node that cannot listen tells them all the same.
+    let _ = tokio::time::timeout(FIRST, listens.notified()).await;
+    let mut told: BTreeMap<String, u64> = BTreeMap::new();
+    loop {
+        for space in node.spaces() {
+            let seen = told.entry(space.id().to_string()).or_default();
+            // A space that is closed has nothing to tell any more.
+            for Incident { number, what } in space.incidents().get().unwrap_or_default() {
+                if number >= *seen {
+                    *seen = number + 1;
+                    print(&describe(space.name(), &what));
+                }
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The same for people, of commands that end at once: what they have to know about their data.
+pub(crate) fn incidents(spaces: &[Space]) -> Vec<String> {
+    let mut said = Vec::new();
+    for space in spaces {
+        let name = space.name();
+        for Incident { what, .. } in space.incidents().get().unwrap_or_default() {
+            match what {
+                What::Engine(Event::NewIncarnation { .. }) => said.push(format!(
+                    "{name} lies elsewhere than it was written, so it is a copy: it writes under a new id from now on"
+                )),
+                What::Engine(Event::Fork { replica }) => said.push(format!(
+                    "{name} was written in two places under the id {replica}: what both wrote under one number is settled, \
+                     and one of the two is put aside"
+                )),
+                _ => {}
+            }
+        }
+    }
+    said
+}
+
+fn describe(space: &str, what: &What) -> Value {
+    match what {
+        What::Quarantined(Quarantined { file, why, unsynced }) => json!({
+            "event": "quarantined", "space": space, "file": file.display().to_string(), "why": why,
+            "unsynced": unsynced,
+        }),
+        What::Engine(Event::NewIncarnation { old }) => {
+            json!({ "event": "new-id", "space": space, "old": old.to_string() })
+        }
+        What::Engine(Event::Fork { replica }) => {
+            json!({ "event": "fork", "space": space, "replica": replica.to_string() })
+        }
+        What::Engine(Event::StoreFailed { error }) => {
+            json!({ "event": "store-failed", "space": space, "error": error.to_string() })
+        }
+        What::Engine(Event::Lost { error, .. }) => {
+            json!({ "event": "lost", "space": space, "error": error.to_string() })
+        }
+        What::Engine(Event::Diverged { .. }) => json!({ "event": "diverged", "space": space }),
+        other => json!({ "event": "other", "space": space, "what": format!("{other:?}") }),
+    }
+}
+
 /// Prints addresses as the system gives them, and what they become.
-async fn announce(node: &Node) {
+async fn announce(node: &Node, listens: &Notify) {
     let Some(network) = node.network() else { return };
     let mut listening = network.listening();
     let mut told: Vec<Multiaddr> = Vec::new();
@@ -83,9 +164,8 @@ async fn announce(node: &Node) {
         let now = listening.borrow_and_update().clone();
         for address in now.iter().filter(|address| !told.contains(address)) {
             let address = format!("{address}/p2p/{}", node.id());
-            let line = format!("{}\n", json!({ "event": "listening", "addr": address }));
-            // Whoever started this and reads no further must not end it.
-            let _ = std::io::stdout().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush());
+            print(&json!({ "event": "listening", "addr": address }));
+            listens.notify_one();
         }
         told = now;
         if listening.changed().await.is_err() {

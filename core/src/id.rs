@@ -22,6 +22,7 @@ pub(crate) mod domain {
     pub(crate) const SIGNED_HEAD: &[u8] = b"rejoin/1/signed-head";
     pub(crate) const GENESIS: &[u8] = b"rejoin/1/genesis";
     pub(crate) const ENTROPY: &[u8] = b"rejoin/1/entropy";
+    pub(crate) const IMAGE: &[u8] = b"rejoin/1/image";
 }
 
 /// BLAKE3 over a domain and parts. The domain is length-prefixed; callers make their parts self-delimiting.

@@ -4,6 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`backup`] | images of spaces in files: written whole or not at all, read twice before anything is made of them |
 //! | [`store`] | a space in one redb file; the lock of a data directory |
 //! | [`keys`] | the secret of a device and what follows from it |
 //! | [`replica`] | one space on this device: an engine, its store, its streams, and the loop that joins them |
@@ -11,6 +12,7 @@
 //!
 //! A [`replica::Replica`] works without a network; a [`swarm::Network`] carries any number of replicas.
 
+pub mod backup;
 mod clock;
 pub mod keys;
 pub mod replica;

@@ -1,5 +1,6 @@
 //! What each command does to a node. The answer is JSON values, whoever asked: [`crate::render`] turns them into words.
 
+pub(crate) mod backup;
 mod data;
 mod import;
 mod spaces;
@@ -9,7 +10,7 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rejoin::{Commit, Error, Node, Space};
+use rejoin::{Commit, Error, Node, Restore, Salvage, Space};
 use serde_json::Value;
 
 use crate::arguments::{Arguments, Command, RequestArguments};
@@ -28,7 +29,23 @@ impl Request {
     /// Reads what the command works on, here where its file is.
     pub(crate) fn read(arguments: RequestArguments) -> Result<Self, Failure> {
         // What of it has to be text was checked when it was parsed; a folder need not be, and means nothing over there.
-        let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let words = match &arguments.command {
+            Command::Backup { space, file } => {
+                let space = space.iter().cloned();
+                ["backup".into()].into_iter().chain(space).chain([backup::absolute(file)?]).collect()
+            }
+            Command::Restore { file, space, name } => {
+                let name = name.iter().flat_map(|name| ["--as".to_owned(), name.clone()]);
+                let words = ["restore".to_owned(), backup::absolute(file)?];
+                words.into_iter().chain(space.iter().cloned()).chain(name).collect()
+            }
+            Command::Salvage { file, alone, others } => {
+                let flags = [(alone, "--alone"), (others, "--others")].into_iter().filter(|(set, _)| **set);
+                let words = ["salvage".to_owned(), backup::absolute(file)?];
+                words.into_iter().chain(flags.map(|(_, flag)| flag.to_owned())).collect()
+            }
+            _ => std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
+        };
         let input = arguments.command.file().map(read_file).transpose()?;
         Ok(Self { words, arguments, input })
     }
@@ -117,7 +134,15 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Sync { space, address } => status::sync(node, space, address, answer).await?,
         Command::Status => status::status(node, answer)?,
         Command::Peers => status::peers(node, answer)?,
-        Command::Verify { space } => status::verify(node, space.as_deref(), answer)?,
+        Command::Verify { what } => status::verify(node, what.as_deref(), answer).await?,
+        Command::Backup { space, file } => backup::backup(node, space.as_deref(), file, answer).await?,
+        Command::Restore { file, space, name } => {
+            let what = Restore { only: space.clone(), name: name.clone() };
+            backup::restore(node, file, what, answer).await?;
+        }
+        Command::Salvage { file, alone, others } => {
+            backup::salvage(node, file, Salvage { alone: *alone, others: *others }, answer).await?;
+        }
         Command::Demo(_) => {
             return Err(Failure::usage(
                 "the demo runs nodes of its own: start it without a running node".into(),

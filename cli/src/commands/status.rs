@@ -9,6 +9,7 @@ use crate::failure::{DAMAGED, Failure};
 pub(super) fn status(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let spaces = node.spaces().iter().map(space).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<String> = node.addresses().iter().map(ToString::to_string).collect();
+    let quarantined: Vec<String> = node.quarantined().iter().map(|file| file.display().to_string()).collect();
     let unusable: Vec<Value> = node
         .unusable()
         .into_iter()
@@ -16,6 +17,7 @@ pub(super) fn status(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure
         .collect();
     answer.say(json!({
         "id": node.id().to_string(), "addresses": addresses, "spaces": spaces, "unusable": unusable,
+        "quarantined": quarantined,
     }));
     Ok(())
 }
@@ -83,7 +85,7 @@ pub(super) async fn sync(
     Ok(())
 }
 
-pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+pub(super) async fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
     let spaces = match space {
         Some(space) => vec![super::space(node, space)?],
@@ -99,7 +101,7 @@ pub(super) fn verify(node: &Node, space: Option<&str>, answer: &mut Answer<'_>) 
         }
     };
     for space in spaces {
-        let outcome = space.verify();
+        let outcome = space.verify().await;
         let (id, sound) = (space.id().to_string(), outcome.is_ok());
         if !sound {
             answer.bad_news(DAMAGED);

@@ -14,11 +14,11 @@ use crate::support::{Home, rows, wait_for};
 const ERROR: i32 = 1;
 
 /// A file system of a few MiB in memory.
-struct Disk(TempDir);
+pub(crate) struct Disk(TempDir);
 
 impl Disk {
     /// None, after a word, where mounting is not allowed.
-    fn mount(options: &str) -> Option<Self> {
+    pub(crate) fn mount(options: &str) -> Option<Self> {
         let disk = Self(tempfile::tempdir().expect("a folder"));
         match disk.run(&["-t", "tmpfs", "-o", options, "rejoin-test"]) {
             Ok(()) => Some(disk),
@@ -43,7 +43,7 @@ impl Disk {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -7,12 +7,15 @@
 //! | [`manners`] | help, bare words, standard input, closed pipes |
 //! | [`errors`] | what a person gets wrong: one line that says what to do, the right exit code, nothing lost |
 //! | [`damage`] | files that were cut off, flipped, or written by a later version |
+//! | [`backup`] | backups: what comes back, what is refused, kills, full disks |
+//! | [`rollback`] | copies, restored backups, damaged stores: nothing is lost, and it is said |
 //! | [`disk`] | a full disk, a read-only one |
 //! | [`process`] | signals, locks, commands at the same moment, long paths |
 //! | [`hostile`] | strangers at the port and at the socket |
 //!
 //! [`support`] runs the command, [`normal`] takes out of an answer what differs from run to run.
 
+mod backup;
 mod damage;
 mod disk;
 mod errors;
@@ -21,5 +24,6 @@ mod human;
 mod manners;
 mod normal;
 mod process;
+mod rollback;
 mod shapes;
 mod support;

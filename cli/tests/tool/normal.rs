@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 /// Fields whose numbers depend on the time or on the network.
-const NUMBERS: [(&str, &str); 8] = [
+const NUMBERS: [(&str, &str); 9] = [
     ("time", "<ms>"),
     ("proven_at", "<ms>"),
+    ("made_at", "<ms>"),
     ("bytes", "<bytes>"),
     ("round_trips", "<n>"),
     ("proof_round_trips", "<n>"),
@@ -30,6 +31,7 @@ fn field(name: &str, value: &Value) -> Value {
     let number = NUMBERS.iter().find(|(known, _)| *known == name);
     match (number, value) {
         (Some((_, placeholder)), Value::Number(_)) => (*placeholder).into(),
+        (_, Value::String(_)) if name == "file" => "<file>".into(),
         // None without a network, several with one.
         (_, Value::Array(addresses)) if name == "addresses" => {
             assert!(addresses.iter().all(|address| json(address) == "<addr>"), "{value}");

@@ -64,6 +64,10 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
 /// Fixtures of what needs a second node, checked below.
 const TOGETHER: [&str; 7] = ["join", "join-as", "sync", "watch", "serve", "status-met", "peers-met"];
 
+/// Fixtures of what works on a file, checked below.
+const ON_FILES: [&str; 6] =
+    ["backup", "backup-one", "verify-backup", "verify-no-backup", "restore-one", "salvage"];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli")
 }
@@ -138,6 +142,32 @@ fn two_nodes_print_their_shapes() {
     serving.stop();
 }
 
+#[test]
+fn what_works_on_files_prints_its_shapes_with_and_without_a_running_node() {
+    let home = Home::with_space("board");
+    home.json(&["map", "put", "board/tasks", "t1", "1"]);
+    let path = |name: &str| home.folder().join(name).into_os_string().into_string().expect("text");
+    let (backup, copy, letter) = (path("backup"), path("copy"), path("letter"));
+    fs::write(&letter, "dear all").expect("written");
+    fs::copy(home.file(), &copy).expect("copied");
+    for is_running in [false, true] {
+        let serving = is_running.then(|| home.serve(&[]));
+        let other = Home::empty();
+        let also_serving = is_running.then(|| other.serve(&[]));
+        check("backup", &["backup", "FILE"], None, &[home.json(&["backup", &backup])]);
+        check("backup-one", &["backup", "board", "FILE"], None, &[home.json(&["backup", "board", &backup])]);
+        check("verify-backup", &["verify", "FILE"], None, &[home.json(&["verify", &backup])]);
+        let found = home.run(&["--json", "verify", &letter]);
+        let mut found: Value = serde_json::from_str(&found.out).expect("JSON");
+        found[0]["error"] = found[0]["error"].as_str().expect("words").replace(&letter, "FILE").into();
+        check("verify-no-backup", &["verify", "FILE"], None, &[found]);
+        let restored = other.json(&["restore", &backup, "board", "--as", "copy"]);
+        check("restore-one", &["restore", "FILE", "board", "--as", "copy"], None, &[restored]);
+        check("salvage", &["salvage", "FILE", "--alone"], None, &[home.json(&["salvage", &copy, "--alone"])]);
+        serving.into_iter().chain(also_serving).for_each(crate::support::Serving::stop);
+    }
+}
+
 /// A watch says nothing when it begins, so changes are made until it has seen one.
 fn watched(home: &Home) -> Value {
     let watching = Process::start(home.command(&["--json", "watch", "board/tasks"]));
@@ -163,8 +193,13 @@ fn a_watch_prints_its_shape_and_leaves_the_node_to_others() {
 
 #[test]
 fn every_command_has_a_fixture_and_every_fixture_a_command() {
-    let named: BTreeSet<String> =
-        SCRIPT.iter().map(|(name, ..)| *name).chain(TOGETHER).map(|name| format!("{name}.json")).collect();
+    let named: BTreeSet<String> = SCRIPT
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain(TOGETHER)
+        .chain(ON_FILES)
+        .map(|name| format!("{name}.json"))
+        .collect();
     let entries = fs::read_dir(folder()).expect("the fixtures");
     let files = entries.map(|entry| entry.expect("readable").file_name().into_string().expect("a name"));
     let files: BTreeSet<String> = files.filter(|name| name.ends_with(".json")).collect();

@@ -232,6 +232,10 @@ impl Process {
         Said::new(&Output { status, stdout: out.into_bytes(), stderr: err.into_bytes() })
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_some()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it ran");

@@ -22,7 +22,7 @@ use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
-pub use crate::state::{OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
+pub use crate::state::{Moment, OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::state::{Space, overlay_row};
 use crate::store::{Merged, Store, StoreError, Table};
 use crate::sync::{self, Context, End, Session, Take};
@@ -144,6 +144,15 @@ impl<S: Store> Engine<S> {
         S: Clone,
     {
         self.space.snapshot()
+    }
+
+    /// The durable state at this moment, for an [image](crate::image) or to be checked. Costs a handle on the store, and the
+    /// root.
+    pub fn moment(&mut self) -> Result<Moment<S>, StoreError>
+    where
+        S: Clone,
+    {
+        self.space.moment(self.config.leaf_dots)
     }
 
     /// Visits every live row in memory, in key order.

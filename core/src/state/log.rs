@@ -39,7 +39,7 @@ pub(crate) struct LogRecord {
     pub(crate) size: usize,
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Result<LogRecord, StoreError> {
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<LogRecord, StoreError> {
     let arrival = key.try_into().map(u64::from_be_bytes);
     let stored = codec::decode::<Stored>(value);
     let (Ok(arrival), Ok(stored)) = (arrival, stored) else {

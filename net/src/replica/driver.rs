@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Stream};
-use rejoin_core::engine::{Event, GossipId, Input, Output, SessionId, Verdict};
+use rejoin_core::engine::{Engine, Event, GossipId, Input, Output, SessionId, Verdict};
 use rejoin_core::store::{Commit, Merged, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -147,9 +147,18 @@ impl Driver {
             self.closing.push(link.close(self.hub.patience));
         }
         futures::future::join_all(std::mem::take(&mut self.closing)).await;
-        let engine = self.shared.state().end();
-        if let Some(Err(error)) = engine.map(|engine| engine.into_store().close()) {
-            warn!(%error, "the store was not closed cleanly; the next opening repairs it");
+        let mut state = self.shared.state();
+        let is_suspect = state.suspect || matches!(state.broken, Some(StoreError::Damaged(_)));
+        let store = state.end().map(Engine::into_store);
+        drop(state);
+        match store {
+            Some(store) if is_suspect => store.leave_open(),
+            Some(store) => {
+                if let Err(error) = store.close() {
+                    warn!(%error, "the store was not closed cleanly; the next opening repairs it");
+                }
+            }
+            None => {}
         }
         self.shared.tell(News::Closed);
     }
@@ -219,7 +228,10 @@ impl Driver {
         self.shared.tell(match event {
             Event::Changed { rows, more } => News::Changed { rows: rows.into(), more },
             Event::InSync { .. } => News::Peers,
-            event => News::Event(event),
+            event => {
+                self.shared.state().remember(event.clone());
+                News::Event(event)
+            }
         });
     }
 
@@ -233,6 +245,7 @@ impl Driver {
                 // It is durable and cannot be read: to go on would be to use its dots again.
                 warn!(%error, "the store cannot be read any more");
                 *broken = Some(error.clone());
+                state.remember(Event::StoreFailed { error: error.clone() });
                 drop(state);
                 self.shared.tell(News::Event(Event::StoreFailed { error }));
                 return;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rejoin_core::engine::{Config, Engine, Event, OpenError, Reader, Stats, Transaction, WriteError};
+use rejoin_core::engine::{Config, Engine, Event, Moment, OpenError, Reader, Stats, Transaction, WriteError};
 use rejoin_core::identity::Identity;
 use rejoin_core::row::RowKey;
 use rejoin_core::store::StoreError;
@@ -121,11 +121,13 @@ impl Replica {
         let state = State {
             engine: Some(engine),
             broken: None,
+            suspect: false,
             closing: false,
             waiting: Waiting::new(elsewhere),
             peers: peers::Peers::default(),
             sessions: BTreeMap::new(),
             gossip_in: 0,
+            events: std::collections::VecDeque::new(),
         };
         let shared = Arc::new(Shared::new(config.space, state, broadcast::channel(NEWS).0));
         let driver = driver::Driver::new(shared.clone(), messages, inbox.downgrade(), committer, network);
@@ -217,9 +219,31 @@ impl Replica {
         Ok(self.shared.state().engine()?.snapshot())
     }
 
+    /// What is durable at this moment, for an image, and how many rows that is.
+    pub fn moment(&self) -> Result<(Moment<Storage>, u64), StoreError> {
+        let moment = self.shared.state().engine_to_write()?.moment()?;
+        let rows = moment.store().rows()?;
+        Ok((moment, rows))
+    }
+
+    /// What memory has seen.
+    pub fn version_vector(&self) -> Result<rejoin_core::VersionVector, StoreError> {
+        Ok(self.shared.state().engine()?.version_vector())
+    }
+
+    /// Says that the store was found damaged. It goes on as far as it can, and is left so that the next opening checks it.
+    pub fn suspect(&self) {
+        self.shared.state().suspect = true;
+    }
+
     /// What happens from now on.
     pub fn news(&self) -> broadcast::Receiver<News> {
         self.shared.news.subscribe()
+    }
+
+    /// What an operator may want to know of what happened since it was opened, numbered from 0; the newest 256.
+    pub fn events(&self) -> Vec<(u64, Event)> {
+        self.shared.state().events.iter().cloned().collect()
     }
 
     /// What the engine has done since it was opened.

@@ -1,13 +1,13 @@
 //! What the loop of a replica and its handles share, behind one mutex that nobody holds across a wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
 use rejoin_core::SpaceId;
-use rejoin_core::engine::{Engine, SessionId};
+use rejoin_core::engine::{Engine, Event, SessionId};
 use rejoin_core::store::StoreError;
 use tokio::sync::{Notify, broadcast};
 
@@ -17,6 +17,9 @@ use crate::clock::Clock;
 
 /// What calls that come too late are told. Nothing was changed.
 pub const CLOSED: &str = "the node is closed";
+
+/// Events that are remembered.
+const EVENTS: usize = 256;
 
 /// How others are told of what a replica is asked to do after it was closed.
 pub(super) fn closed() -> StoreError {
@@ -29,6 +32,8 @@ pub(super) struct State {
     pub(super) engine: Option<Engine<Storage>>,
     /// Durable and no longer readable: nothing may be written over it.
     pub(super) broken: Option<StoreError>,
+    /// The store was found damaged: the next opening has to check it.
+    pub(super) suspect: bool,
     /// The last commit is being made: a write would come too late for it.
     pub(super) closing: bool,
     pub(super) waiting: Waiting,
@@ -37,6 +42,8 @@ pub(super) struct State {
     pub(super) sessions: BTreeMap<SessionId, PeerId>,
     /// Messages that came by gossip.
     pub(super) gossip_in: u64,
+    /// What an operator may want to know, numbered; the newest of it.
+    pub(super) events: VecDeque<(u64, Event)>,
 }
 
 impl State {
@@ -68,6 +75,15 @@ impl State {
         if let Some(held) = self.engine.as_ref().and_then(|engine| engine.held_by(session)) {
             self.waiting.on_held(peer, held);
         }
+    }
+
+    /// Remembers an event for those who listen later.
+    pub(super) fn remember(&mut self, event: Event) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        let number = self.events.back().map_or(0, |(number, _)| number + 1);
+        self.events.push_back((number, event));
     }
 
     /// Lets go of the engine. Whoever still waits for it hears that it was in vain.

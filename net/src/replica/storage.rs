@@ -56,6 +56,13 @@ impl Storage {
         }
     }
 
+    /// Lets go of the file so that the next opening checks it before it believes it.
+    pub fn leave_open(self) {
+        if let Self::Disk(store) = self {
+            store.leave_open();
+        }
+    }
+
     /// Lets go of the file, for the writers too.
     pub(super) fn close(self) -> Result<(), StoreError> {
         match self {

@@ -1,6 +1,7 @@
 //! What can go wrong with a store, in words, and the one place where redb's errors and panics become ours.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -109,10 +110,21 @@ fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
+thread_local!(static GUARDED: Cell<bool> = const { Cell::new(false) });
+
+/// Whether a panic on this thread would be redb's, at a damaged page: it is caught, and comes out as an error. For the panic
+/// hook of a program, which would otherwise print it.
+pub fn panics_are_caught() -> bool {
+    GUARDED.get()
+}
+
 /// Runs redb. It panics on some damaged pages and after its own panics; here damage is an error.
 pub(super) fn guard<T, E: Into<redb::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, StoreError> {
+    let outer = GUARDED.replace(true);
     // Whatever a panic leaves half done inside redb stays there: its locks are poisoned and say so to the next call.
-    match catch_unwind(AssertUnwindSafe(work)) {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(outer);
+    match outcome {
         Ok(result) => result.map_err(|error| store_error(error.into())),
         Err(panic) => Err(StoreError::Damaged(words(panic.as_ref()))),
     }
@@ -144,7 +156,7 @@ pub(super) fn store_error(error: redb::Error) -> StoreError {
 }
 
 /// What a caller can do about an error of the file system.
-pub(super) fn io_error(error: &io::Error) -> StoreError {
+pub(crate) fn io_error(error: &io::Error) -> StoreError {
     let words = error.to_string();
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {

@@ -1,6 +1,5 @@
 //! One open redb database behind its gate.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, WriteTransaction};
@@ -128,7 +127,10 @@ impl Drop for Handle {
         self.gate.give_up_if_shut();
         let database = self.database.take();
         // Closing writes, and may meet damage. The next opening repairs what this one leaves.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        let _ = guard(|| -> Result<(), redb::Error> {
+            drop(database);
+            Ok(())
+        });
     }
 }
 

@@ -27,10 +27,12 @@
 //! **A full disk** makes a commit fail; reads go on, and a later commit succeeds once there is room. See [`Writer`].
 
 mod error;
+mod fresh;
 mod gate;
 mod handle;
 mod open;
 mod place;
+mod remains;
 mod transaction;
 mod writer;
 
@@ -43,12 +45,17 @@ use std::sync::Arc;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 use rejoin_core::store::{Store, StoreError, Table, Visit};
 
-pub use error::{LockError, OpenError};
+pub use error::{LockError, OpenError, panics_are_caught};
+pub use fresh::FreshStore;
 pub use handle::HostChange;
 pub use place::{DirLock, lineage};
+pub(crate) use place::{beside, owners_file, put_in_place};
+pub use remains::Remains;
 pub use writer::Writer;
 
-use error::{guard, io_error};
+pub(crate) use error::io_error;
+
+use error::guard;
 use handle::{Handle, Tables};
 use writer::Shared;
 
@@ -154,6 +161,26 @@ impl RedbStore {
     /// How large the file is.
     pub fn file_bytes(&self) -> Result<u64, StoreError> {
         self.shared.disk.len().map_err(|error| io_error(&error))
+    }
+
+    /// Whether the file had been closed when it was opened. If not, whoever used it was cut off, or found it damaged and
+    /// [left it](Self::leave_open): it has to be checked before it is believed.
+    pub fn was_closed(&self) -> bool {
+        self.shared.was_closed
+    }
+
+    /// Lets go of the file without closing it, so that the next opening knows: what is in it is not to be believed.
+    pub fn leave_open(self) {
+        let Self { tables, handle, shared } = self;
+        drop(tables);
+        // A handle that has failed writes no more, and so does not mark the file as closed.
+        let why = StoreError::Damaged("it was found damaged".into());
+        handle.retire(why.clone());
+        if let Some(ready) = shared.close() {
+            ready.retire(why);
+        }
+        drop(handle);
+        shared.disk.close();
     }
 
     /// Waits for a running commit, then closes the file for the writers too. Without it the file stays open until the

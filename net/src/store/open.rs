@@ -17,12 +17,13 @@ use rejoin_core::store::{StoreError, Table};
 use super::error::{OpenError, guard, io_error};
 use super::gate::{Disk, Gate};
 use super::handle::{Handle, Tables};
+use super::place::{beside, owners_file, put_in_place};
 use super::{COUNT, FORMAT, HOST, OpenOptions, STORE, definition};
 
 /// How every redb file begins.
-const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+pub(super) const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 /// The byte behind it holds flags; this one is set while the file is open for writing.
-const IN_USE: u8 = 2;
+pub(super) const IN_USE: u8 = 2;
 /// Where the two commit slots begin, each with its file format.
 const SLOTS: [usize; 2] = [64, 192];
 /// The end of the second slot.
@@ -51,24 +52,9 @@ pub(super) fn create<T>(
     fill: impl FnOnce(Arc<Disk>) -> Result<T, OpenError>,
 ) -> Result<T, OpenError> {
     let place = path.display().to_string();
-    let no_access = |error: io::Error| OpenError::NoAccess { place: place.clone(), why: error.to_string() };
-    let mut name = path.file_name().ok_or_else(|| OpenError::NotAFile { place: place.clone() })?.to_owned();
-    name.push(".new");
-    let fresh: PathBuf = path.with_file_name(name);
-    // Left by a creation that was cut off. Nobody has seen it.
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(no_access(error)),
-        _ => {}
-    }
-    let mut options = File::options();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&fresh).map_err(no_access)?;
-    let made = claim_backend(backend(file, &place)?, &place).and_then(fill).and_then(|made| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        fs::rename(&fresh, path)
-            .and_then(|()| File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all())
+    let (fresh, disk) = fresh(path)?;
+    let made = fill(disk).and_then(|made| {
+        put_in_place(&fresh, path)
             .map_err(|error| OpenError::Unready { place: place.clone(), error: io_error(&error) })?;
         Ok(made)
     });
@@ -77,6 +63,25 @@ pub(super) fn create<T>(
         let _ = fs::remove_file(&fresh);
     }
     made
+}
+
+/// An empty file beside a path, for a store that is to lie there; and where it lies.
+pub(super) fn fresh(path: &Path) -> Result<(PathBuf, Arc<Disk>), OpenError> {
+    let place = path.display().to_string();
+    let no_access = |error: io::Error| OpenError::NoAccess { place: place.clone(), why: error.to_string() };
+    let fresh = beside(path).ok_or_else(|| OpenError::NotAFile { place: place.clone() })?;
+    // Left by a creation that was cut off. Nobody has seen it.
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(no_access(error)),
+        _ => {}
+    }
+    let file =
+        owners_file(&fresh, File::options().read(true).write(true).create_new(true)).map_err(no_access)?;
+    let disk = backend(file, &place).and_then(|backend| claim_backend(backend, &place));
+    if disk.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    Ok((fresh, disk?))
 }
 
 fn backend(file: File, place: &str) -> Result<FileBackend, OpenError> {
@@ -96,11 +101,17 @@ pub(super) struct Opening {
     count: Option<u64>,
     /// Tables that its format did not have.
     missing: bool,
+    /// It was closed as it should be, or never used.
+    closed: bool,
 }
 
 impl Opening {
     pub(super) fn count(&self) -> u64 {
         self.count.unwrap_or_default()
+    }
+
+    pub(super) fn was_closed(&self) -> bool {
+        self.closed
     }
 
     pub(super) fn tables(&self) -> Result<Tables, StoreError> {
@@ -139,7 +150,7 @@ pub(super) fn look(disk: &Arc<Disk>, options: &OpenOptions, place: &str) -> Resu
         0 => (None, false),
         _ => recognise(&handle, place).map(|(count, missing)| (Some(count), missing))?,
     };
-    Ok(Opening { handle, count, missing })
+    Ok(Opening { handle, count, missing, closed: is_clean })
 }
 
 /// Looks at the first bytes. Says whether the file was closed as it should be.

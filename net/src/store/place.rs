@@ -1,6 +1,6 @@
 //! Where a store lies, and who may work there.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -38,6 +38,27 @@ pub fn lineage(path: &Path) -> io::Result<[u8; 16]> {
     let mut name = [0; 16];
     name.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Ok(name)
+}
+
+/// Where something is made that is to lie at a path; `None` where nothing can lie.
+pub(crate) fn beside(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_owned();
+    name.push(".new");
+    Some(path.with_file_name(name))
+}
+
+/// Opens a file that nobody but its owner may read, if it is made.
+pub(crate) fn owners_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.open(path)
+}
+
+/// Gives a complete and durable file its name, durably, at once with the loss of what had the name before.
+pub(crate) fn put_in_place(fresh: &Path, path: &Path) -> io::Result<()> {
+    std::fs::rename(fresh, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// The right to work in a data directory, for as long as this lives; the system takes it back when the process dies.

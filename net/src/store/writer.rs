@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) disk: Arc<Disk>,
     options: OpenOptions,
     place: String,
+    /// Whether the file had been closed when it was opened first.
+    pub(super) was_closed: bool,
     /// Held for a moment only.
     current: Mutex<Current>,
     /// How many transactions are durable. Held for the length of a transaction.
@@ -81,11 +83,12 @@ enum State {
 impl Shared {
     pub(super) fn open(disk: Arc<Disk>, options: &OpenOptions, place: &str) -> Result<Arc<Self>, OpenError> {
         let opening = open::look(&disk, options, place)?;
-        let count = opening.count();
+        let (count, was_closed) = (opening.count(), opening.was_closed());
         let handle = opening.finish(place)?;
         let current = Current { state: State::Ready(handle), unshown: false, pin: Vec::new() };
         let (current, turn) = (Mutex::new(current), Mutex::new(count));
-        Ok(Arc::new(Self { disk, options: options.clone(), place: place.to_owned(), current, turn }))
+        let (options, place) = (options.clone(), place.to_owned());
+        Ok(Arc::new(Self { disk, options, place, was_closed, current, turn }))
     }
 
     /// The database that new reads and transactions go to.

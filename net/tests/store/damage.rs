@@ -13,7 +13,7 @@ use rejoin_net::store::{FORMAT, OpenError, OpenOptions, RedbStore, Writer};
 use crate::disk::TestDisk;
 use crate::script::{Random, amount, contents};
 
-const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
+pub(crate) const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
 
 /// How an opening of a damaged store may end.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,12 +11,14 @@
 //! | [`sessions`] | a schedule of two engines with faults | in the end both agree, and nothing durable was lost |
 //! | [`tickets`] | the text of a ticket | one meaning, one text |
 //! | [`stores`] | damage done to a store | an error or a sound store; no panic |
+//! | [`images`] | a backup, or damage done to the blocks of one | an error or a sound store; no panic |
 
 mod deltas;
 mod draw;
 mod frames;
 mod host;
 mod identity;
+mod images;
 pub mod seeds;
 mod sessions;
 mod stores;
@@ -26,6 +28,7 @@ mod tickets;
 
 pub use deltas::deltas;
 pub use frames::frames;
+pub use images::images;
 pub use sessions::sessions;
 pub use stores::stores;
 pub use tickets::tickets;
@@ -34,10 +37,11 @@ pub use tickets::tickets;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("deltas", deltas),
     ("frames", frames),
     ("sessions", sessions),
     ("tickets", tickets),
     ("stores", stores),
+    ("images", images),
 ];

@@ -13,6 +13,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "sessions" => sessions(),
         "tickets" => tickets(),
         "stores" => stores(),
+        "images" => crate::images::seeds(),
         _ => Vec::new(),
     }
 }

@@ -6,8 +6,37 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use super::{BLOCK_BITS, Live, LiveNode, LiveTree, NODE, Range, leaf, scan_live};
+use crate::id::ReplicaId;
 use crate::store::{Store, StoreError, Table};
 use crate::tree::{self, RADIX_BITS};
+
+/// The live root of a replica known up to `seq`, from nothing but the index of dots.
+pub(crate) fn live_from_scratch<S: Store>(
+    store: &S,
+    replica: &ReplicaId,
+    seq: u64,
+    leaf_dots: usize,
+) -> Result<[u8; 32], StoreError> {
+    let node = node_from_scratch(store, Range::top(*replica, seq), leaf_dots)?;
+    Ok(node.map_or_else(|| tree::live_leaf(&[]), |node| node.hash))
+}
+
+fn node_from_scratch<S: Store>(
+    store: &S,
+    range: Range,
+    leaf_dots: usize,
+) -> Result<Option<LiveNode>, StoreError> {
+    if let Live::All(dots) = scan_live(store, &range, u64::MAX, leaf_dots)? {
+        return Ok(leaf(&dots));
+    }
+    let mut children = Vec::new();
+    for (index, child) in range.children() {
+        children.extend(node_from_scratch(store, child, leaf_dots)?.map(|node| (index, node)));
+    }
+    let count = children.iter().map(|(_, node)| node.count).sum();
+    let hash = tree::live_inner(children.into_iter().map(|(index, node)| (index, node.hash)));
+    Ok(Some(LiveNode { count, hash }))
+}
 
 impl LiveTree {
     /// Whether every kept node is up to date.

@@ -28,6 +28,7 @@ use crate::state::overlay::{self, decode_dot_hash};
 use crate::store::{Store, StoreError, Table};
 use crate::tree::{self, RADIX_BITS};
 
+pub(crate) use audit::live_from_scratch;
 pub(crate) use range::Range;
 
 /// A block covers `2^BLOCK_BITS` seqs: the smallest range that may be too full for a leaf has children of this size.

@@ -1,13 +1,18 @@
 //! A node: this device, its spaces, and its part in the network.
 
+mod backup;
+mod builder;
+mod quarantine;
+mod salvage;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rejoin_core::SpaceId;
-use rejoin_core::engine::{Config, Push};
+use rejoin_core::engine::Config;
 use rejoin_core::identity::{Genesis, Identity};
 use rejoin_net::keys::{Keys, random};
 use rejoin_net::replica::{Options, Replica, SyncReport};
@@ -16,7 +21,12 @@ use rejoin_net::{Multiaddr, PeerId};
 
 use crate::place::{Directory, Opened};
 use crate::space::{Inner as SpaceInner, elsewhere, fact};
-use crate::{Error, Result, Space, Ticket};
+use crate::{Error, Quarantined, Result, Space, Ticket};
+
+pub use backup::{Restore, name_in, verify_backup};
+pub(crate) use backup::{backup, blocking};
+pub use builder::Builder;
+pub use salvage::{Salvage, Salvaged};
 
 /// How long a sync asked for by hand may take.
 const SYNC_TIME: Duration = Duration::from_secs(60);
@@ -24,108 +34,6 @@ const SYNC_TIME: Duration = Duration::from_secs(60);
 const ANTI_ENTROPY: Duration = Duration::from_secs(2);
 /// Longest name of a space.
 const NAME: usize = 64;
-
-/// How a node is opened; the defaults are those of an app on a laptop.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    path: Option<PathBuf>,
-    offline: bool,
-    known_peers: bool,
-    network: Settings,
-    log_bytes: u64,
-    chunk_bytes: usize,
-    push: Push,
-    anti_entropy: Duration,
-}
-
-impl Builder {
-    /// Joins no network: reads, writes, and waits for the next time.
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Where to listen, instead of every interface.
-    #[must_use]
-    pub fn listen(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
-        self.network.listen = addresses.into_iter().collect();
-        self
-    }
-
-    /// Stays connected to this peer.
-    #[must_use]
-    pub fn peer(mut self, address: Multiaddr) -> Self {
-        self.network.peers.push(address);
-        self
-    }
-
-    /// Whether to stay connected to the peers that tickets named. Without it only others dial, or who is asked to.
-    #[must_use]
-    pub fn known_peers(mut self, keep: bool) -> Self {
-        self.known_peers = keep;
-        self
-    }
-
-    /// Whether to find peers on the local network, and be found.
-    #[must_use]
-    pub fn mdns(mut self, mdns: bool) -> Self {
-        self.network.mdns = mdns;
-        self
-    }
-
-    /// Bytes of recent changes kept for cheap sync; see [`Config::log_bytes`].
-    #[must_use]
-    pub fn log_bytes(mut self, bytes: u64) -> Self {
-        self.log_bytes = bytes;
-        self
-    }
-
-    /// Bytes that one frame of a sync carries; see [`Config::chunk_bytes`].
-    #[must_use]
-    pub fn chunk_bytes(mut self, bytes: usize) -> Self {
-        self.chunk_bytes = bytes;
-        self
-    }
-
-    /// How changes reach connected peers at once; see [`Config::push`].
-    #[must_use]
-    pub fn push(mut self, push: Push) -> Self {
-        self.push = push;
-        self
-    }
-
-    /// How often two nodes compare while they change; see [`Config::anti_entropy_ms`].
-    #[must_use]
-    pub fn anti_entropy(mut self, every: Duration) -> Self {
-        self.anti_entropy = every;
-        self
-    }
-
-    /// Opens the node.
-    pub async fn open(self) -> Result<Node> {
-        let directory = self.path.as_deref().map(Directory::open).transpose()?;
-        let keys = match &directory {
-            Some(directory) => directory.keys()?,
-            None => Keys::random()?,
-        };
-        let network = match self.offline {
-            true => None,
-            false => {
-                self.network.listen.iter().try_for_each(check_port)?;
-                Some(Network::join(keys.transport(), self.network.clone()).await?)
-            }
-        };
-        let files = directory.as_ref().map(Directory::spaces).transpose()?.unwrap_or_default();
-        let inner = Inner { settings: self, directory, keys, network, spaces: Mutex::default() };
-        let node = Node(Arc::new(inner));
-        for space in files {
-            let opened = node.open_file(space).map_err(Arc::new);
-            node.spaces_lock().insert(space, opened);
-        }
-        Ok(node)
-    }
-}
 
 struct Inner {
     settings: Builder,
@@ -171,6 +79,7 @@ impl Node {
             chunk_bytes: defaults.chunk_bytes,
             push: defaults.push,
             anti_entropy: ANTI_ENTROPY,
+            quarantine: None,
         }
     }
 
@@ -203,16 +112,7 @@ impl Node {
     /// Joins a space, under the name that the ticket gives it. Works offline too: what is there to get comes when a peer
     /// appears. A space that is here already stays as it is.
     pub async fn join(&self, ticket: &Ticket) -> Result<Space> {
-        let mut name = ticket.name().to_owned();
-        if check_form(&name).is_err() {
-            name = ticket.space().to_string()[..8].to_owned();
-        }
-        let taken = |name: &str| self.spaces().iter().any(|space| space.name() == name);
-        let mut number = 2;
-        while taken(&name) && self.here(&ticket.space()).is_none() {
-            name = format!("{}-{number}", ticket.name());
-            number += 1;
-        }
+        let name = self.free_name(&ticket.space(), ticket.name(), &[]);
         self.join_as(ticket, &name).await
     }
 
@@ -295,6 +195,24 @@ impl Node {
         self.spaces_lock().get(space).and_then(|space| space.as_ref().ok().cloned())
     }
 
+    /// What a space is called here that is called so elsewhere, given what else is about to be called here.
+    fn free_name(&self, space: &SpaceId, wanted: &str, soon: &[String]) -> String {
+        let mut name = wanted.to_owned();
+        if check_form(&name).is_err() {
+            name = space.to_string()[..8].to_owned();
+        }
+        let others = |here: &Space| here.id() != *space;
+        let taken: Vec<String> =
+            self.spaces().iter().filter(|here| others(here)).map(|here| here.name().to_owned()).collect();
+        let base = name.clone();
+        let mut number = 2;
+        while taken.contains(&name) || soon.contains(&name) {
+            name = format!("{base}-{number}");
+            number += 1;
+        }
+        name
+    }
+
     fn check_name(&self, name: &str) -> Result<()> {
         check_form(name)?;
         if self.spaces().iter().any(|space| space.name() == name) {
@@ -307,7 +225,7 @@ impl Node {
     fn begin_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
         let file = self.0.directory.as_ref().map(|directory| directory.file(&id));
         let is_new = file.as_ref().is_some_and(|file| !file.exists());
-        let outcome = self.open_space(id, known);
+        let outcome = self.open_space(id, known, None);
         if let (Err(_), true, Some(file)) = (&outcome, is_new, file) {
             // What cannot be removed shows up as a space without a name.
             let _ = std::fs::remove_file(file);
@@ -316,11 +234,17 @@ impl Node {
     }
 
     /// Opens a space, and keeps what is known of it beside its data.
-    fn open_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
-        let Opened { storage, committer, facts, lineage } = match &self.0.directory {
-            Some(directory) => directory.open_space(&id)?,
+    fn open_space(
+        &self,
+        id: SpaceId,
+        known: &[(&'static str, &[u8])],
+        quarantined: Option<Quarantined>,
+    ) -> Result<Space> {
+        let opened = match &self.0.directory {
+            Some(directory) => quarantine::checked(directory.open_space(&id)?, id)?,
             None => Opened::in_memory(),
         };
+        let Opened { storage, committer, facts, lineage, .. } = opened;
         known.iter().try_for_each(|(name, value)| facts.set(name, value))?;
         let name = facts.get(fact::NAME)?.and_then(|name| String::from_utf8(name).ok());
         let mut config = Config::new(id);
@@ -343,13 +267,22 @@ impl Node {
             error,
         })?;
         let name = name.unwrap_or_else(|| id.to_string()[..8].to_owned());
-        let space = Space(Arc::new(SpaceInner { name, replica, network: self.0.network.clone(), facts }));
+        let space = Space(Arc::new(SpaceInner {
+            name,
+            replica,
+            network: self.0.network.clone(),
+            facts,
+            quarantined,
+        }));
         self.spaces_lock().insert(id, Ok(space.clone()));
         Ok(space)
     }
 
     fn open_file(&self, id: SpaceId) -> Result<Space> {
-        let space = self.open_space(id, &[])?;
+        let space = match self.open_space(id, &[], None) {
+            Err(error) if self.quarantines(&error) => self.begin_anew(id, &error)?,
+            opened => opened?,
+        };
         self.keep(&space)?;
         Ok(space)
     }
