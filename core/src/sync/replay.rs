@@ -47,7 +47,7 @@ impl Session {
             }
             Err(Unlinked::Nonsense) => Err(MISBEHAVED),
             Err(Unlinked::Gap) => {
-                self.drop_queue(cx.now);
+                self.let_go(cx);
                 Ok(())
             }
             Err(Unlinked::Row) => {
@@ -76,12 +76,20 @@ impl Session {
             cx.space.stats.keys_asked += 1;
             cx.send(&Message::Keys);
         }
-        self.drop_queue(cx.now);
+        self.let_go(cx);
     }
 
     /// Lets go of what does not fit here. If rows in it were named by what they replaced, that may be why.
     fn refuse_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) {
-        if self.tails.named { self.ask_keys(cx) } else { self.drop_queue(cx.now) }
+        if self.tails.named { self.ask_keys(cx) } else { self.let_go(cx) }
+    }
+
+    /// Lets go of what arrived, and of a bulk that goes on behind it: its tail leaves out what was sent before.
+    fn let_go<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        self.drop_queue(cx.now);
+        if cx.take.as_ref().is_some_and(|take| take.session == cx.id) {
+            self.give_up_bulk(cx);
+        }
     }
 
     fn apply_queue<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
