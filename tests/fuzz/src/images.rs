@@ -119,7 +119,9 @@ pub(crate) fn read(image: &[u8]) -> bool {
     };
     let Ok(mut reader) = ImageReader::begin(&mut source, &DEVICE) else { return false };
     let (mut store, mut about) = (MemoryStore::new(), None);
-    let apply = |store: &mut MemoryStore, changes: Vec<Change>| store.apply(&Commit { id: 0, changes });
+    let apply = |store: &mut MemoryStore, changes: Vec<Change>| {
+        store.apply(&Commit::new(0, changes)).expect("listed changes");
+    };
     let mut contents = None;
     loop {
         match reader.next_part() {
@@ -153,8 +155,8 @@ pub(crate) fn read(image: &[u8]) -> bool {
     written.map(|((), _)| ()).expect("room");
     while let Some(output) = engine.poll_output() {
         if let Output::Persist(commit) = output {
-            engine.store_mut().apply(&commit);
-            let input = rejoin::core::engine::Input::Persisted { commit: commit.id, result: Ok(()) };
+            let result = engine.store_mut().apply(&commit);
+            let input = rejoin::core::engine::Input::Persisted { commit: commit.id, result };
             engine.handle(now, input);
         }
     }
