@@ -286,7 +286,7 @@ async fn opens_and_syncs(version: &str) {
 async fn a_backup_of_then_is_restored() {
     let folder = tempfile::tempdir().expect("a folder");
     if let Ok(version) = std::env::var("REJOIN_WRITE_IMAGE") {
-        let newest = VERSIONS.last().expect("there is one");
+        let newest = STORES.last().expect("there is one");
         copy(&fixtures().join(format!("store-{newest}")), &folder.path().join("old"));
         let old = listening(&folder.path().join("old")).await;
         let board = old.space("board").expect("it is there");
