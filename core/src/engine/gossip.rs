@@ -15,9 +15,9 @@ use crate::identity::signed_head;
 use crate::limits::GOSSIP_BYTES;
 use crate::planted::Rule;
 use crate::row::chain_start;
-use crate::state::{Applied, LogRecord, Received};
+use crate::state::{Applied, LogRecord, Received, SignedHead, Tags};
 use crate::store::{Store, StoreError};
-use crate::sync::message::{Announcement, Deltas, Gossip, Intro, Previous, YouWere};
+use crate::sync::message::{Announcement, Deltas, Gossip, Intro, Previous};
 use crate::sync::{Packer, Session, unpack_alone};
 
 /// Verified runs whose past is not here yet.
@@ -40,6 +40,11 @@ fn size(run: &[Received]) -> usize {
 impl<S: Store> Engine<S> {
     /// Publishes own deltas that became durable since the last time.
     pub(super) fn publish(&mut self) -> Result<(), StoreError> {
+        // What another copy of this store wrote meanwhile only a peer can tell: that comes first.
+        let may_tell = self.met || !self.space.planted.keeps(Rule::OwnEntryFirst);
+        if self.space.is_parting() || !may_tell {
+            return Ok(());
+        }
         let (from, end) = (self.published, self.space.durable.log.next);
         self.published = end;
         let by_gossip = matches!(self.config.push, Push::Gossip | Push::Auto(_))
@@ -54,7 +59,8 @@ impl<S: Store> Engine<S> {
         })?;
         let Some(head) = self.space.durable.heads.get(&own) else { return Ok(()) };
         let intro = Intro { device: head.device, nonce: head.nonce };
-        let head = YouWere::of(&own, head);
+        let durable = head.seq;
+        let head = SignedHead::of(&own, head);
         for record in records {
             let mut packer = Packer::new();
             packer.push(&record, Previous::Whole(record.previous), Some(intro));
@@ -64,6 +70,7 @@ impl<S: Store> Engine<S> {
             }
             self.space.stats.gossip_out += 1;
             self.out.push_back(Output::Publish { frame });
+            self.space.tell(durable);
         }
         Ok(())
     }
@@ -122,9 +129,9 @@ impl<S: Store> Engine<S> {
                 self.retry_early();
             }
             Applied::Invalid => return Ok(Verdict::Reject),
-            Applied::Fork { replica, .. } => {
+            Applied::Fork { replica, proof } => {
                 // The run was verified above.
-                self.space.mark_forked(replica)?;
+                self.forked(replica, proof)?;
                 self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
             }
             Applied::Missing if self.early.bytes + bytes <= self.config.early_bytes => {
@@ -141,6 +148,14 @@ impl<S: Store> Engine<S> {
             }
         }
         Ok(Verdict::Relay)
+    }
+
+    /// A verified run showed another history.
+    fn forked(&mut self, replica: ReplicaId, proof: Option<(SignedHead, Tags)>) -> Result<(), StoreError> {
+        match proof {
+            Some((head, tags)) if self.space.heed(&head, &tags)? => Ok(()),
+            _ => self.space.mark_forked(replica),
+        }
     }
 
     /// Applies early runs whose past has arrived.
@@ -168,8 +183,8 @@ impl<S: Store> Engine<S> {
                         self.early.runs.insert(key, run);
                     }
                     Ok(Applied::Invalid) => {}
-                    Ok(Applied::Fork { replica, .. }) => {
-                        if let Err(error) = self.space.mark_forked(replica) {
+                    Ok(Applied::Fork { replica, proof }) => {
+                        if let Err(error) = self.forked(replica, proof) {
                             return self.fail(error);
                         }
                     }

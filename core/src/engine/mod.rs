@@ -47,6 +47,8 @@ pub struct Engine<S> {
     now: Now,
     /// The log up to here was published by gossip.
     published: u64,
+    /// A peer has said what it has of the own id, since this was opened.
+    met: bool,
     /// The store failed: nothing more is written or said.
     failed: Option<StoreError>,
 }
@@ -70,6 +72,7 @@ impl<S: Store> Engine<S> {
             out: VecDeque::new(),
             now: Now { mono_ms: 0, wall_ms: 0 },
             published,
+            met: false,
             failed: None,
         })
     }
@@ -183,6 +186,11 @@ impl<S: Store> Engine<S> {
         self.space.replica()
     }
 
+    /// What an own dot is called now: [`Event::Renamed`] gives those that nobody else had heard of another name.
+    pub fn current(&self, dot: Dot) -> Dot {
+        self.space.current(dot)
+    }
+
     /// Whether two histories were seen under this id.
     pub fn is_forked(&self, replica: &ReplicaId) -> bool {
         self.space.heads.get(replica).is_some_and(|head| head.forked)
@@ -250,6 +258,7 @@ impl<S: Store> Engine<S> {
         };
         let result = run(session, &mut context);
         session.on_run(context.sent);
+        self.met |= session.knows_peer();
         match result {
             Ok(()) => {}
             Err(End::Peer(reason)) => {
@@ -288,7 +297,11 @@ impl<S: Store> Engine<S> {
                 self.space.persisted(commit);
                 return;
             }
-            Err(error) => self.space.revert(error),
+            Err(error) => {
+                if let Err(error) = self.space.revert(error) {
+                    return self.fail(error);
+                }
+            }
         }
         self.early.clear();
         if let Some(take) = self.take.take() {
@@ -317,6 +330,15 @@ impl<S: Store> Engine<S> {
     /// Lets everything go on that can: sessions, then the next commit, then gossip.
     fn settle(&mut self) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        if self.space.take_renamed() {
+            self.early.clear();
+            for id in &ids {
+                self.with_session(*id, |session, cx| {
+                    session.start_over(cx);
+                    Ok(())
+                });
+            }
+        }
         for id in ids {
             self.with_session(id, Session::advance);
         }

@@ -245,13 +245,13 @@ fn an_owner_knows_its_own_head_while_it_writes() {
     let own = pair.engines[0].replica();
     let head = pair.engines[0].space.durable.heads.get(&own.unwrap()).unwrap().clone();
     write(&mut pair.engines[0], 1, "pending");
-    let you = YouWere { replica: own.unwrap(), seq: head.seq, chain: head.chain, signature: head.signature };
+    let you = YouWere::of(&own.unwrap(), &head);
     pair.connect(2);
     // B greets A, and then reminds it of what is no news to A.
     let mut greeted = false;
     pair.carry(2, |to, message| {
         if to == 0 && core::mem::replace(&mut greeted, true) {
-            *message = Message::YouWere(you);
+            *message = Message::YouWere(you.clone());
         }
     });
     assert!(greeted && pair.closed.is_empty());

@@ -20,7 +20,7 @@ use crate::planted::Rule;
 use crate::row::merge::{self, Snapshot};
 use crate::row::{DotRuns, Entry, RowKey, Runs};
 use crate::state::remote::Step;
-use crate::state::{Applied, Head, Received, Space, overlay};
+use crate::state::{Applied, Head, Received, SignedHead, Space, Tags, overlay};
 use crate::store::{Store, StoreError, Table};
 
 /// A replica's head as a bulk ships it.
@@ -32,18 +32,26 @@ pub(crate) struct BulkHead {
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
     pub(crate) signature: Signature,
+    /// How its history came there.
+    pub(crate) tags: Tags,
 }
 
 impl BulkHead {
     pub(crate) fn of(replica: ReplicaId, head: &Head) -> Self {
         let Head { seq, chain, device, nonce, signature, .. } = *head;
-        Self { replica, seq, chain, device, nonce, signature }
+        Self { replica, seq, chain, device, nonce, signature, tags: head.tags.clone() }
     }
 
     /// As a head of this store: nothing of it is in the log.
     pub(crate) fn to_head(&self) -> Head {
         let Self { seq, chain, device, nonce, signature, .. } = *self;
-        Head { seq, chain, device, nonce, signature, floor: seq, forked: false }
+        Head { seq, chain, device, nonce, signature, floor: seq, forked: false, tags: self.tags.clone() }
+    }
+
+    /// Without what surrounds the signature.
+    pub(crate) const fn signed(&self) -> SignedHead {
+        let Self { replica, seq, chain, signature, .. } = *self;
+        SignedHead { replica, seq, chain, signature }
     }
 }
 
@@ -120,6 +128,9 @@ impl<S: Store> Space<S> {
     /// shipped, or the tail does not fit: nothing was changed, and the stage is kept.
     pub(crate) fn commit_bulk(&mut self, now: Now, mut incoming: Incoming) -> Result<bool, StoreError> {
         self.seal()?;
+        if self.parts_with(&incoming)? {
+            return Ok(false);
+        }
         let staged = self.read_stage()?;
         let Some(tail) = self.plan_tail(&incoming).filter(|_| self.is_complete(&incoming, &staged)) else {
             return Ok(false);
@@ -172,6 +183,16 @@ impl<S: Store> Space<S> {
         Ok(true)
     }
 
+    /// Whether own deltas were renamed because a head of the bulk is of another history of the own id: what was compared
+    /// and told so far was about what they were.
+    fn parts_with(&mut self, incoming: &Incoming) -> Result<bool, StoreError> {
+        let own = self.replica();
+        if let Some(head) = incoming.heads.iter().find(|head| Some(head.replica) == own) {
+            self.heed(&head.signed(), &head.tags)?;
+        }
+        Ok(self.is_parting())
+    }
+
     /// How the tail applies on top of the join, if all of it does.
     fn plan_tail(&self, incoming: &Incoming) -> Option<Vec<Step>> {
         let ahead = incoming.heads.iter().filter(|head| head.seq > self.heads.seq(&head.replica));
@@ -202,7 +223,7 @@ impl<S: Store> Space<S> {
         if !self.planted.keeps(Rule::DVector) {
             return Ok(());
         }
-        if self.contradicts(&theirs.replica, theirs.seq, &theirs.chain)? {
+        if self.contradicts(&theirs.signed(), &theirs.tags)? {
             self.mark_forked(theirs.replica)?;
         }
         let mine = self.heads.get(&theirs.replica).cloned();

@@ -12,6 +12,9 @@ mod local;
 mod log;
 mod overlay;
 mod remote;
+mod rename;
+mod tags;
+mod told;
 mod verify;
 
 use alloc::boxed::Box;
@@ -24,7 +27,7 @@ use thiserror::Error;
 use crate::boundary::{Config, Event, Stats};
 use crate::clock::{Frontier, HybridClock, Timestamp};
 use crate::codec;
-use crate::id::{Chain, Dot, Nonce, ReplicaId, Signature, SpaceId, cut, domain, hash};
+use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
 use crate::identity::{Identity, signed_head};
 use crate::planted::{Planted, Rule};
 use crate::row::RowKey;
@@ -32,17 +35,20 @@ use crate::store::{Store, StoreError, Table};
 
 pub(crate) use bulk::{BulkHead, Incoming};
 pub(crate) use commit::Durable;
-pub(crate) use head::{Head, Heads};
+pub(crate) use head::{Head, Heads, SignedHead};
 pub(crate) use live_tree::{Live, LiveNode, Range, scan_live};
 pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};
 pub(crate) use log::LogRecord;
 pub(crate) use overlay::{Overlay, decode_dot, decode_dot_hash, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
+pub(crate) use tags::Tags;
 
 use commit::InFlight;
-use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+use head::{ChangedHeads, FIRST_WITH_TREE, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
 use local::Pending;
+use rename::{Moved, Parting};
+use told::Told;
 
 /// A store that cannot be opened. Nothing in it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -104,6 +110,12 @@ pub(crate) struct Space<S> {
     log_limit: u64,
     /// Own transactions that wait for a commit, as one delta.
     pending: Option<Pending>,
+    told: Told,
+    parting: Option<Parting>,
+    /// Renames since the store was opened.
+    moved: Vec<Moved>,
+    /// Something was renamed and sessions have not begun anew yet.
+    renamed: bool,
     changed_heads: ChangedHeads,
     /// The store does not say yet what it is: every commit does, until one is durable.
     unformatted: bool,
@@ -133,7 +145,7 @@ impl<S: Store> Space<S> {
         let frontier = Frontier::from_dots(own.as_ref().map(|own| own.frontier.clone()).unwrap_or_default());
         let log = own.as_ref().map_or_else(LogBounds::default, |own| own.log);
         let tree = match format {
-            Some(STORE_FORMAT) => LiveTree::open(&store, config.leaf_dots)?,
+            Some(FIRST_WITH_TREE..) => LiveTree::open(&store, config.leaf_dots)?,
             _ => LiveTree::over_all_dots(&store, config.leaf_dots)?,
         };
         let mut space = Self {
@@ -153,6 +165,10 @@ impl<S: Store> Space<S> {
             log,
             log_limit: config.log_bytes,
             pending: None,
+            told: Told::default(),
+            parting: None,
+            moved: Vec::new(),
+            renamed: false,
             changed_heads: ChangedHeads::new(),
             unformatted: format != Some(STORE_FORMAT),
             own_changed: format != Some(STORE_FORMAT),
@@ -163,6 +179,7 @@ impl<S: Store> Space<S> {
             in_flight: None,
         };
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
+        space.told = Told::opened(space.replica().and_then(|own| space.heads.get(&own)));
         // A damaged record: nobody vouches for an id that is not made of this device's key.
         let device = space.identity.device();
         let is_own = |own: &Incarnation| ReplicaId::derive(&device, &space.id, &own.nonce) == own.replica;
@@ -187,6 +204,7 @@ impl<S: Store> Space<S> {
     pub(crate) fn retire(&mut self) -> Result<(), StoreError> {
         if let Some(own) = self.incarnation.take() {
             self.seal_under(own)?;
+            self.told = Told::default();
             self.own_changed = true;
             self.stats.incarnations += 1;
             self.events.push(Event::NewIncarnation { old: own.replica });
@@ -203,27 +221,27 @@ impl<S: Store> Space<S> {
     /// Whether the author of a replica has signed a head of it. What is not known here has no author yet.
     pub(crate) fn is_signed(
         &self,
-        replica: &ReplicaId,
-        seq: u64,
-        chain: &Chain,
-        signature: &Signature,
+        head: &SignedHead,
     ) -> bool {
-        let message = signed_head(&self.id, replica, seq, chain);
+        let SignedHead { replica, seq, chain, signature } = head;
+        let message = signed_head(&self.id, replica, *seq, chain);
         self.heads.get(replica).is_some_and(|head| self.identity.verify(&head.device, &message, signature))
     }
 
-    /// Whether a head of a replica is none that the history known here ever had, as far as memory and log can tell.
-    pub(crate) fn contradicts(
-        &mut self,
-        replica: &ReplicaId,
-        seq: u64,
-        chain: &Chain,
-    ) -> Result<bool, StoreError> {
+    /// Whether a head of a replica, whose history had `tags` before it, and the one known here cannot be of one history,
+    /// as far as memory, log and tags can tell.
+    pub(crate) fn contradicts(&mut self, theirs: &SignedHead, tags: &Tags) -> Result<bool, StoreError> {
         // Sealing may push own deltas out of the log, so it comes first.
         self.seal()?;
-        let within = self.heads.get(replica).is_some_and(|head| head.floor <= seq && seq <= head.seq);
-        // Above its floor the log knows every head that this replica ever had.
-        Ok(within && self.chain_at(Dot::new(*replica, seq))? != Some(*chain))
+        let Some(mine) = self.heads.get(&theirs.replica) else { return Ok(false) };
+        if theirs.seq > mine.seq {
+            return Ok(tags.pass(mine.seq, &mine.tag()) == Some(false));
+        }
+        if mine.floor <= theirs.seq {
+            // Above its floor the log knows every head that this replica ever had.
+            return Ok(self.chain_at(Dot::new(theirs.replica, theirs.seq))? != Some(theirs.chain));
+        }
+        Ok(mine.passes(theirs.seq, &theirs.tag()) == Some(false))
     }
 
     /// Two histories under one id: exchange it by bulk only from now on, and never write under it again. Only for what
@@ -291,7 +309,7 @@ fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
     let mut failed = None;
     store.scan(Table::Replicas, &[], &mut |key, value| match (
         <[u8; 16]>::try_from(key),
-        codec::decode::<Head>(value),
+        Head::decode(value),
     ) {
         (Ok(replica), Ok(head)) => {
             heads.0.insert(ReplicaId::from_bytes(replica), head);

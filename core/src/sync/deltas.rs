@@ -12,8 +12,8 @@ use crate::codec::BoundedVec;
 use crate::id::{Chain, Dot, ReplicaId, SpaceId, cut};
 use crate::limits::{FRAME_DELTAS, FRAME_REPLICAS};
 use crate::row::{Delta, Deps, DotRuns};
-use crate::state::{Head, Heads, LogRecord, Received};
-use crate::sync::message::{Deltas, Intro, Previous, Run, WireDelta, WireDeps, YouWere};
+use crate::state::{Head, Heads, LogRecord, Received, SignedHead};
+use crate::sync::message::{Deltas, Intro, Previous, Run, WireDelta, WireDeps};
 
 /// Numbers replicas in the order in which a frame names them.
 #[derive(Default)]
@@ -107,7 +107,7 @@ pub(crate) enum Unlinked {
     /// Something before one of them is not known here.
     Gap,
     /// One of them continues another history: up to this head of it, if the frame says enough to tell.
-    Fork(Option<Box<YouWere>>),
+    Fork(Option<Box<SignedHead>>),
 }
 
 impl From<Nonsense> for Unlinked {
@@ -182,7 +182,7 @@ impl Linker<'_> {
 
     /// The head at the end of a run whose whole chain is told and leaves the signed history known here. Whether it is
     /// signed is for the caller to find out; then it proves that there are two.
-    fn other_head(&self, frame: &Deltas, run: &Run) -> Option<Box<YouWere>> {
+    fn other_head(&self, frame: &Deltas, run: &Run) -> Option<Box<SignedHead>> {
         let replica = *frame.ids.get(run.id as usize)?;
         let head = self.heads.get(&replica)?;
         let Previous::Whole(mut chain) = run.previous else { return None };
@@ -196,7 +196,7 @@ impl Linker<'_> {
             leaves |= seq == head.seq && chain != head.chain;
         }
         let signature = run.signature?;
-        leaves.then(|| Box::new(YouWere { replica, seq, chain, signature }))
+        leaves.then(|| Box::new(SignedHead { replica, seq, chain, signature }))
     }
 
     fn known(&self, replica: &ReplicaId) -> (u64, Chain) {

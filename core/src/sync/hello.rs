@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
 use crate::codec;
-use crate::id::{SpaceId, cut};
+use crate::id::{ReplicaId, SpaceId};
 use crate::planted::Rule;
 use crate::store::Store;
 use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, VectorEntry, YouWere};
@@ -67,6 +67,8 @@ impl Session {
         if self.is_equal(cx)? {
             self.peer.merge(&cx.space.durable.heads.vector());
             self.peer_known = true;
+            self.doubt = false;
+            cx.space.tell_durable();
             self.follow_log(cx, cx.space.durable.log.next);
             self.agree(cx)?;
             if !hello.reply {
@@ -77,13 +79,14 @@ impl Session {
         self.proofs_left = PROOFS;
         self.contested.clear();
         self.told.clear();
+        self.doubt = false;
         let entries = match &hello.vector {
             HelloVector::Whole(entries) => entries.to_vec(),
             HelloVector::Wide(own) => own.iter().copied().collect(),
             HelloVector::Newest(entries, _) => entries.to_vec(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
-        let news = self.learn(cx, key, &entries);
+        let news = self.learn(cx, key, &entries)?;
         if !hello.reply {
             self.greet(cx, Some(&entries))?;
         }
@@ -105,14 +108,17 @@ impl Session {
     /// forked replicas that may prove it to the peer.
     pub(super) fn learn<S: Store>(
         &mut self,
-        cx: &Context<'_, S>,
+        cx: &mut Context<'_, S>,
         key: Key,
         entries: &[VectorEntry],
-    ) -> Vec<Message> {
+    ) -> Result<Vec<Message>, End> {
         let mut unaware = Vec::new();
         let named: Vec<_> =
             entries.iter().zip(entries.iter().map(|entry| self.name(cx, key, entry))).collect();
         for (entry, replica) in named {
+            if let Some(own) = replica.filter(|id| cx.space.replica() == Some(*id)) {
+                unaware.extend(self.look_at_own(cx, own, entry)?);
+            }
             let Some((replica, head)) = replica.zip(replica.and_then(|id| cx.space.durable.heads.get(&id)))
             else {
                 continue;
@@ -121,7 +127,7 @@ impl Session {
             self.peer.observe(*replica, entry.seq().min(head.seq));
             self.told.insert(*replica, (entry.seq(), entry.chain));
             let same_seq = entry.seq() == head.seq;
-            let differs = same_seq && entry.chain != cut::<8>(&head.chain.0);
+            let differs = head.passes(entry.seq(), &entry.chain) == Some(false);
             if !differs && !entry.forked() && !head.forked {
                 self.held.observe(*replica, entry.seq().min(head.seq));
             }
@@ -137,17 +143,42 @@ impl Session {
                 unaware.push(Message::YouWere(YouWere::of(replica, head)));
             }
         }
-        unaware
+        Ok(unaware)
+    }
+
+    /// What the peer has of the own id: known from here on to be told, or to be looked at before anything is exchanged.
+    /// Its word is not enough to give up the id, so it is asked for the head.
+    fn look_at_own<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        own: ReplicaId,
+        entry: &VectorEntry,
+    ) -> Result<Option<Message>, End> {
+        if cx.space.own_passes(entry.seq(), &entry.chain)? == Some(false)
+            && cx.space.planted.keeps(Rule::H6NewIncarnation)
+        {
+            self.doubt = true;
+            return Ok(Some(Message::Show(own)));
+        }
+        cx.space.tell(entry.seq());
+        Ok(None)
     }
 
     /// Tells a replica that went back in time how far it once was.
     fn remind<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
         let Some(replica) = self.name(cx, key, me) else { return };
         let Some(head) = cx.space.durable.heads.get(&replica) else { return };
-        let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
+        let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != head.tag());
         // Whoever saw another history of the id, however short, shows it: only its owner can stop writing under it.
         if further || head.forked {
             cx.send(&Message::YouWere(YouWere::of(&replica, head)));
+        }
+    }
+
+    /// Shows an owner what is known here of its replica.
+    pub(super) fn on_show<S: Store>(cx: &mut Context<'_, S>, replica: &ReplicaId) {
+        if let Some(head) = cx.space.durable.heads.get(replica) {
+            cx.send(&Message::YouWere(YouWere::of(replica, head)));
         }
     }
 
@@ -156,20 +187,18 @@ impl Session {
         cx: &mut Context<'_, S>,
         you: &YouWere,
     ) -> Result<(), End> {
-        let YouWere { replica, seq, chain, signature } = you;
-        let own = cx.space.replica() == Some(*replica);
-        if cx.space.heads.get(replica).is_none() || (own && !cx.space.planted.keeps(Rule::H6NewIncarnation)) {
+        let YouWere { head, tags } = you;
+        if cx.space.heads.get(&head.replica).is_none() {
             return Ok(());
         }
-        if !cx.space.is_signed(replica, *seq, chain, signature) {
+        if !cx.space.is_signed(head) || !tags.precede(head.seq) {
             return Err(MISBEHAVED);
         }
         // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
         // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
-        if own && *seq > cx.space.heads.seq(replica) {
-            cx.space.retire()?;
-        } else if cx.space.contradicts(replica, *seq, chain)? {
-            cx.space.mark_forked(*replica)?;
+        cx.space.heed(head, tags)?;
+        if core::mem::take(&mut self.doubt) {
+            self.hello_soon(cx.now, cx.space.settles_at());
         }
         Ok(())
     }
@@ -196,6 +225,8 @@ impl Session {
         }
         if self.is_equal(cx)? {
             self.peer.merge(&cx.space.durable.heads.vector());
+            cx.space.tell_durable();
+            self.doubt = false;
             if !self.peer_known {
                 self.peer_known = true;
                 self.follow_log(cx, cx.space.durable.log.next);

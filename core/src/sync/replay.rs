@@ -2,10 +2,10 @@
 
 use crate::boundary::Now;
 use crate::limits::SESSION_BUFFER_BYTES;
-use crate::state::Applied;
+use crate::state::{Applied, Tags};
 use crate::store::Store;
 use crate::sync::deltas::{Linker, Unlinked};
-use crate::sync::message::{Deltas, YouWere};
+use crate::sync::message::Deltas;
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Least milliseconds between two hellos that say that something was dropped.
@@ -29,6 +29,11 @@ impl Session {
         frame: &Deltas,
         size: usize,
     ) -> Result<(), End> {
+        // What the peer knows of the own id was not written here: it may kill what was never told.
+        if self.doubt {
+            self.drop_queue(cx.now);
+            return Ok(());
+        }
         let space = cx.space.id;
         let (heads, tails, overlaps) = (&cx.space.heads, &mut self.tails, self.overlaps);
         let mut linker = Linker { space: &space, heads, tails, overlaps };
@@ -54,11 +59,12 @@ impl Session {
             }
             Err(Unlinked::Fork(other)) => {
                 if let Some(other) = other {
-                    let YouWere { replica, seq, chain, signature } = *other;
-                    if !cx.space.is_signed(&replica, seq, &chain, &signature) {
+                    if !cx.space.is_signed(&other) {
                         return Err(MISBEHAVED);
                     }
-                    cx.space.mark_forked(replica)?;
+                    if !cx.space.heed(&other, &Tags::default())? {
+                        cx.space.mark_forked(other.replica)?;
+                    }
                 }
                 self.drop_queue(cx.now);
                 Ok(())
@@ -80,8 +86,10 @@ impl Session {
             Applied::Invalid if self.overlaps => self.drop_queue(cx.now),
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.drop_queue(cx.now),
-            Applied::Fork { replica, proven } => {
-                if proven {
+            Applied::Fork { replica, proof } => {
+                if let Some((head, tags)) = proof
+                    && !cx.space.heed(&head, &tags)?
+                {
                     cx.space.mark_forked(replica)?;
                 }
                 self.drop_queue(cx.now);

@@ -82,6 +82,8 @@ pub(crate) struct Session {
     pub(super) peer: VersionVector,
     /// Whether `peer` is known: hello and vector have arrived.
     pub(super) peer_known: bool,
+    /// What the peer's last hello says of the own id was not written here: nothing is exchanged before it is looked at.
+    pub(super) doubt: bool,
     /// Replicas that have another history at the peer, by its last hello: only all of their contents settle that.
     pub(super) contested: BTreeSet<ReplicaId>,
     /// The heads in the peer's last hello, cut.
@@ -153,6 +155,7 @@ impl Session {
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,
+            doubt: false,
             contested: BTreeSet::new(),
             told: BTreeMap::new(),
             said: Said::default(),
@@ -234,6 +237,7 @@ impl Session {
             | Message::Compare(_)
             | Message::Compared(_)
             | Message::Rest(_)
+            | Message::Show(_)
                 if self.version < 2 =>
             {
                 return Err(MISBEHAVED);
@@ -243,6 +247,7 @@ impl Session {
             Message::Compare(compare) => self.on_compare(cx, &compare)?,
             Message::Compared(compared) => self.on_compared(cx, &compared)?,
             Message::Rest(rest) => self.on_rest(cx, &rest)?,
+            Message::Show(replica) => Self::on_show(cx, &replica),
         }
         if self.queue.is_empty() {
             self.settled = self.received;
@@ -327,6 +332,28 @@ impl Session {
     /// A commit leaves: what was settled by now is in it.
     pub(crate) fn on_commit_taken(&mut self) {
         self.committing = self.settled;
+    }
+
+    /// Own deltas got another name: what was said of them does not hold, and what was asked for by it is void. The peer
+    /// is told once that is durable, and nothing is sent before it has answered.
+    pub(crate) fn start_over<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        if let Some(serving) = self.serving.take() {
+            cx.send(&Message::BulkVoid(serving.round));
+        }
+        if cx.take.as_ref().is_some_and(|take| take.session == cx.id) {
+            self.give_up_bulk(cx);
+        }
+        self.on_dropped();
+        (self.offer, self.offered, self.doubt) = (None, false, false);
+        self.misfits.clear();
+        self.drop_queue(cx.now);
+        self.settled = self.received;
+        self.hello_soon(cx.now, cx.space.settles_at());
+    }
+
+    /// Whether it is known what the peer has, and nothing of it is in doubt.
+    pub(crate) const fn knows_peer(&self) -> bool {
+        self.peer_known && !self.doubt
     }
 
     /// The commit failed: frames that it covered are lost, and memory is as it was before them.

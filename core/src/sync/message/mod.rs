@@ -25,6 +25,7 @@
 //! | 16 | Compare | hashes of parts of a tree, or none: everything was compared | |
 //! | 17 | Compared | what differs there: hashes of smaller parts, or the live dots | |
 //! | 18 | Rest | the sum in your hello is mine: of your vector only these entries differ, or may | |
+//! | 19 | Show | what you say of my replica I did not write: show the head that you have | |
 //!
 //! Version 2 of the protocol is version 1 and the messages from 14 on. Both sides speak the lower one of theirs.
 //!
@@ -48,7 +49,7 @@ use crate::id::{Chain, DeviceKey, Nonce, ReplicaId, Root, Signature, SpaceId, Ve
 use crate::id::{cut, domain, hash};
 use crate::limits::{DELTA_PUTS, DEPS, FRAME_DELTAS, FRAME_REPLICAS, HELLO_LISTED, HELLO_REPLICAS};
 use crate::row::{Put, Runs};
-use crate::state::Head;
+use crate::state::{Head, SignedHead, Tags};
 
 /// The version of the protocol, said in each hello.
 pub(crate) const PROTOCOL: u8 = 2;
@@ -120,6 +121,7 @@ pub(crate) enum Message {
     Compare(Compare),
     Compared(Compared),
     Rest(Rest),
+    Show(ReplicaId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,18 +191,16 @@ pub(crate) struct Ack {
     pub(crate) durable: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known here of a replica. The signature is evidence; where the histories part the tags say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct YouWere {
-    pub(crate) replica: ReplicaId,
-    pub(crate) seq: u64,
-    pub(crate) chain: Chain,
-    pub(crate) signature: Signature,
+    pub(crate) head: SignedHead,
+    pub(crate) tags: Tags,
 }
 
 impl YouWere {
     pub(crate) fn of(replica: &ReplicaId, head: &Head) -> Self {
-        let Head { seq, chain, signature, .. } = *head;
-        Self { replica: *replica, seq, chain, signature }
+        Self { head: SignedHead::of(replica, head), tags: head.tags.clone() }
     }
 }
 
@@ -291,6 +291,6 @@ pub(crate) enum Gossip {
 /// The head of a replica, with what vouches for it: nobody can claim a delta that its author did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Announcement {
-    pub(crate) head: YouWere,
+    pub(crate) head: SignedHead,
     pub(crate) intro: Intro,
 }
