@@ -10,7 +10,7 @@ use crate::boundary::Verdict;
 use crate::codec::{self, BoundedVec};
 use crate::id::{Chain, SpaceId};
 use crate::identity::Ed25519;
-use crate::row::{Kind, Object, Payload, WriteRows};
+use crate::row::{Kind, Object, Payload, ReadRows, WriteRows};
 use crate::store::{Commit, MemoryStore};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
@@ -25,6 +25,11 @@ fn write(engine: &mut Engine<MemoryStore>, row: u8, value: &str) {
     let key = Object::new(Kind(200), "t").unwrap().row(&[row]).unwrap();
     let done = engine.write(NOW, |tx| tx.put(key, Payload::new(value.as_bytes()).unwrap()));
     assert!(done.is_ok_and(|(_, dot): ((), _)| dot.is_some()));
+}
+
+fn values(engine: &Engine<MemoryStore>, row: u8) -> Vec<Vec<u8>> {
+    let key = Object::new(Kind(200), "t").unwrap().row(&[row]).unwrap();
+    engine.reader().entries(&key).unwrap().iter().map(|entry| entry.payload.to_vec()).collect()
 }
 
 /// Two engines and one stream between them; 0 opened it.
@@ -218,7 +223,7 @@ fn cloned(log_bytes: u64, more: u8) -> Pair {
 }
 
 #[test]
-fn copies_that_both_wrote_see_the_fork_and_agree() {
+fn copies_that_both_wrote_keep_what_both_wrote() {
     for (log_bytes, more) in [(0, 0), (0, 4), (1 << 20, 0), (1 << 20, 4)] {
         let mut pair = cloned(log_bytes, more);
         let own = pair.engines[0].replica();
@@ -226,13 +231,14 @@ fn copies_that_both_wrote_see_the_fork_and_agree() {
         assert!(pair.closed.is_empty());
         let still = pair.engines.iter().filter(|engine| engine.replica() == own).count();
         assert!(still <= 1, "two copies write under one id: {log_bytes} {more}");
-        // Without a log neither has the links that prove it; the one that is behind gives up the id all the same.
-        assert!(pair.events[0].iter().any(|event| matches!(event, Event::NewIncarnation { .. })));
-        if log_bytes > 0 {
-            assert!(pair.has_forked(0) && pair.has_forked(1));
-            assert!(pair.engines.iter().all(|engine| engine.is_forked(&own.unwrap())), "{more}");
+        // Neither had told any of it: both renamed what they wrote, and what is left under the old id is one history.
+        for number in [0, 1] {
+            assert!(pair.events[number].iter().any(|event| matches!(event, Event::Renamed { .. })));
+            assert!(!pair.has_forked(number) && pair.engines[number].stats().renames == 1);
         }
         pair.check_same();
+        assert!(values(&pair.engines[0], 1).contains(&b"mine".to_vec()));
+        assert_eq!(values(&pair.engines[0], 1).len(), 2, "{log_bytes} {more}");
     }
 }
 

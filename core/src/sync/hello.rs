@@ -197,8 +197,9 @@ impl Session {
         // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
         // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
         cx.space.heed(head, tags)?;
-        if core::mem::take(&mut self.doubt) {
-            self.hello_soon(cx.now, cx.space.settles_at());
+        // The answer to the next hello ends the doubt; it is not said at once again and again, whatever the peer says.
+        if self.doubt {
+            self.say_dropped(cx.now);
         }
         Ok(())
     }

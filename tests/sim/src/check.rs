@@ -18,7 +18,8 @@ impl World {
             self.check_durable_first(number, &vector)?;
             if !self.oracle.exact {
                 let before = core::mem::replace(&mut self.machines[number].view.vector, vector);
-                if !self.machines[number].view.vector.covers(&before) && !self.hostile {
+                let renamed = self.machines[number].has_renamed();
+                if !renamed && !self.machines[number].view.vector.covers(&before) && !self.hostile {
                     return broken("I3", "the vector went back");
                 }
                 return Ok(());
@@ -146,7 +147,11 @@ impl World {
         let vector = self.plain(number, &seen)?;
         self.machines[number].seen = seen;
         let durable = self.machines[number].disk.vector();
-        if vector != durable && !self.hostile {
+        let shown = self.machines[number].engine().durable_version_vector();
+        let shown = self.plain(number, &shown)?;
+        // A rename whose commit failed is made again at once, in memory.
+        let again = self.machines[number].renames > 0;
+        if (shown != durable || (vector != durable && !again)) && !self.hostile {
             return broken(
                 "G1",
                 format!("machine {number} comes back with {vector:?} instead of {durable:?}"),

@@ -61,6 +61,7 @@ sometimes! {
     StoreLost => "store lost",
     Cloned => "store cloned",
     NewIncarnation => "new incarnation",
+    Renamed => "untold deltas renamed",
     DotReused => "dot used twice",
     Fork => "fork seen",
 }

@@ -159,6 +159,10 @@ impl World {
                 }
                 self.counters.saw(Sometimes::NewIncarnation);
             }
+            Event::Renamed { old, .. } if honest => {
+                return broken("H6", format!("what follows {old:?} is renamed for no reason"));
+            }
+            Event::Renamed { .. } => self.counters.saw(Sometimes::Renamed),
             Event::Diverged { .. } if honest => return broken("I6", "equal vectors, different roots"),
             Event::ClockSuspect { .. } => {
                 if !self.faults.wrong_clocks && honest {

@@ -51,6 +51,8 @@ pub struct Machine {
     lineage: u64,
     /// Its next commit fails.
     pub fail_next: bool,
+    /// How often its engine has renamed own deltas in this life, when it was asked last.
+    pub renames: u64,
     /// What the engine had done when it was asked last.
     before: Stats,
     engine: Option<Engine<MemoryStore>>,
@@ -76,6 +78,7 @@ impl Machine {
             number,
             lineage: mix(number as u64),
             fail_next: false,
+            renames: 0,
             before: Stats::default(),
             engine: None,
         }
@@ -115,6 +118,7 @@ impl Machine {
     pub fn open(&mut self, seed: u64) -> Result<(), OpenError> {
         self.life += 1;
         self.before = Stats::default();
+        self.renames = 0;
         let entropy = Draw::new(seed, stream::ENTROPY + self.number as u64 * 100_000 + self.life).seed();
         let mut config = self.config;
         config.lineage[..8].copy_from_slice(&self.lineage.to_le_bytes());
@@ -187,6 +191,12 @@ impl Machine {
         let before = core::mem::replace(&mut self.before, now);
         let bulk = now.bulk_committed > before.bulk_committed;
         (bulk, now.deltas_from_gossip > before.deltas_from_gossip)
+    }
+
+    /// Whether the engine has renamed own deltas since this was asked last.
+    pub fn has_renamed(&mut self) -> bool {
+        let renames = self.engine().stats().renames;
+        renames > core::mem::replace(&mut self.renames, renames)
     }
 
     /// Whether the engine is in the middle of a bulk that it asked for.
