@@ -3,6 +3,8 @@
 //! A peer can make this process hold at most [`SESSION_BUFFER_BYTES`] for one session plus its share of the stage,
 //! which lies on disk.
 
+/// Most entries in the table of forks; what a merge loses beyond that is gone.
+pub const FORKS_KEPT: usize = 16_384;
 /// Most chains that are kept of each replica beyond its log, at the ends of its last deltas: four tell most forks from
 /// absences, sixteen nearly all (ARCHITECTURE.md has the table).
 pub const HEAD_TAGS: usize = 16;

@@ -17,6 +17,7 @@ pub use crate::boundary::{
     Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Traffic, Verdict,
 };
 use crate::clock::VersionVector;
+use crate::crdt::Counters;
 use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
@@ -61,7 +62,7 @@ impl<S: Store> Engine<S> {
         store: S,
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
-        let space = Space::open(&config, identity, store, seed)?;
+        let space = Space::open(&config, identity, store, seed, &Counters)?;
         let published = space.durable.log.next;
         Ok(Self {
             config,
@@ -189,6 +190,17 @@ impl<S: Store> Engine<S> {
     /// What an own dot is called now: [`Event::Renamed`] gives those that nobody else had heard of another name.
     pub fn current(&self, dot: Dot) -> Dot {
         self.space.current(dot)
+    }
+
+    /// Visits entries of replicas with two histories that merging lost, with their rows, by rising dot. Many of them were
+    /// killed in order; some are work that nothing else holds. There are at most [`crate::limits::FORKS_KEPT`].
+    pub fn visit_forks(&self, visit: &mut dyn FnMut(&RowKey, &Entry)) -> Result<(), StoreError> {
+        self.space.visit_forks(visit)
+    }
+
+    /// Forgets one of them; says whether it was there. Durable with the next commit.
+    pub fn forget_fork(&mut self, entry: &Entry) -> Result<bool, StoreError> {
+        self.space.forget_fork(entry)
     }
 
     /// Whether two histories were seen under this id.

@@ -30,6 +30,12 @@ pub trait Holder {
 
     /// Kills a live dot; nothing happens when it is not live.
     fn remove(&mut self, dot: &Dot) -> Result<(), Self::Error>;
+
+    /// Lets a live dot go that was killed elsewhere. Unless its author has two histories: then what was killed there, or
+    /// is not held there, may be another content, and a holder that knows may keep this one apart.
+    fn lose(&mut self, dot: &Dot) -> Result<(), Self::Error> {
+        self.remove(dot)
+    }
 }
 
 /// A foreign state, as far as merging needs it.
@@ -50,19 +56,24 @@ pub struct Snapshot {
 
 /// Applies a delta that is next in sequence and whose dependencies and kills are known. The caller advances the vector.
 pub fn apply<H: Holder>(holder: &mut H, delta: &Delta) -> Result<(), H::Error> {
-    remove_all(holder, &delta.kills)?;
+    // A kill names a dot alone. Of a replica with two histories it may mean another content than the one held.
+    each(holder, &delta.kills, H::lose)?;
     for (key, entry) in delta.entries() {
         holder.insert(key, entry)?;
     }
     Ok(())
 }
 
-/// Kills every dot of `dots` that is live.
-fn remove_all<H: Holder>(holder: &mut H, dots: &DotRuns) -> Result<(), H::Error> {
+/// Does something to every dot of `dots` that is live.
+fn each<H: Holder>(
+    holder: &mut H,
+    dots: &DotRuns,
+    act: impl Fn(&mut H, &Dot) -> Result<(), H::Error>,
+) -> Result<(), H::Error> {
     for (replica, runs) in dots.iter() {
         for (first, last) in runs.iter() {
             for seq in holder.live_within(replica, first, last)? {
-                holder.remove(&Dot::new(*replica, seq))?;
+                act(holder, &Dot::new(*replica, seq))?;
             }
         }
     }
@@ -88,7 +99,7 @@ pub fn join<H: Holder>(
     if !planted.keeps(Rule::BRemoveDead) {
         return Ok(());
     }
-    remove_all(holder, &theirs.dead)?;
+    each(holder, &theirs.dead, H::lose)?;
     for (replica, seq) in theirs.vv.iter() {
         let live = theirs.live.runs(&replica);
         for held in holder.live_within(&replica, theirs.compared.seq(&replica) + 1, seq)? {
@@ -96,7 +107,7 @@ pub fn join<H: Holder>(
             // The other side has seen this dot and does not hold it: it was killed there.
             let dead = !live.is_some_and(|live| live.contains(held));
             if dead && (planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot)) {
-                holder.remove(&dot)?;
+                holder.lose(&dot)?;
             }
         }
     }

@@ -4,7 +4,7 @@
 //! so that an interrupted sync is resumed with any peer. At the end one commit changes entries, removals, vector,
 //! frontier and floors together: joining the whole vector with part of the difference is how other engines lost data.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -70,6 +70,8 @@ pub(crate) struct Incoming {
     pub(crate) dead: DotRuns,
     /// Live entries that are known here and say something else: one dot has two contents.
     pub(crate) contested: Vec<(RowKey, Entry)>,
+    /// Replicas that have two histories, as far as this side or the peer says.
+    pub(crate) doubtful: BTreeSet<ReplicaId>,
     /// What the peer applied after V.
     pub(crate) tail: VecDeque<Received>,
     /// What was known here when the session began; only a planted fault looks at it.
@@ -77,11 +79,11 @@ pub(crate) struct Incoming {
     pub(crate) known_at_start: VersionVector,
 }
 
-/// An entry of the stage.
+/// An entry of the stage, or of the table of forks.
 #[derive(Serialize, Deserialize)]
-struct Staged {
-    key: RowKey,
-    entry: Entry,
+pub(super) struct Staged {
+    pub(super) key: RowKey,
+    pub(super) entry: Entry,
 }
 
 impl<S: Store> Space<S> {
@@ -95,7 +97,7 @@ impl<S: Store> Space<S> {
     /// The staged entry of a dot.
     pub(crate) fn staged_entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
         let value = self.overlay.get(Table::Stage, &dot.to_bytes())?;
-        value.map(|value| decode_staged(dot, &value)).transpose()
+        value.map(|value| overlay::decode_staged(dot, &value)).transpose()
     }
 
     /// Whether the same dot is live here with another content.
@@ -159,7 +161,9 @@ impl<S: Store> Space<S> {
         }
         self.stats.compared_dead += theirs.dead.run_count() as u64;
         // (a) and (b): entries in, dead ones out.
+        self.doubtful = core::mem::take(&mut incoming.doubtful);
         self.with_rows(|held| merge::join(held, &theirs, staged, planted))?;
+        self.doubtful.clear();
         self.settle_contested(&theirs, incoming.contested)?;
         // (c): with the vectors from before the join.
         if planted.keeps(Rule::CFrontier) {
@@ -183,11 +187,10 @@ impl<S: Store> Space<S> {
         Ok(true)
     }
 
-    /// Whether own deltas were renamed because a head of the bulk is of another history of the own id: what was compared
-    /// and told so far was about what they were.
+    /// Looks at the heads of a bulk before anything of it counts: for what is of two histories is merged otherwise. Says
+    /// whether own deltas were renamed for it: what was compared and told so far was about what they were.
     fn parts_with(&mut self, incoming: &Incoming) -> Result<bool, StoreError> {
-        let own = self.replica();
-        if let Some(head) = incoming.heads.iter().find(|head| Some(head.replica) == own) {
+        for head in &incoming.heads {
             self.heed(&head.signed(), &head.tags)?;
         }
         Ok(self.is_parting())
@@ -222,9 +225,6 @@ impl<S: Store> Space<S> {
     fn join_head(&mut self, theirs: &BulkHead) -> Result<(), StoreError> {
         if !self.planted.keeps(Rule::DVector) {
             return Ok(());
-        }
-        if self.contradicts(&theirs.signed(), &theirs.tags)? {
-            self.mark_forked(theirs.replica)?;
         }
         let mine = self.heads.get(&theirs.replica).cloned();
         let (floor, forked) = mine.as_ref().map_or((0, false), |mine| (mine.floor, mine.forked));
@@ -264,12 +264,7 @@ impl<S: Store> Space<S> {
             } else {
                 (key.clone(), entry.clone())
             };
-            let mut name = loser.dot.to_bytes().to_vec();
-            name.extend_from_slice(&loser.hash.0);
-            if self.overlay.get(Table::Forks, &name)?.is_none() {
-                let loser = Staged { key: loser_key, entry: loser };
-                self.overlay.put(Table::Forks, name, codec::encode(&loser));
-            }
+            self.overlay.keep_loser(&loser_key, &loser, &mut self.forks_kept)?;
             if mine.hash < entry.hash {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;
@@ -317,7 +312,7 @@ impl<S: Store> Space<S> {
         let mut failed = None;
         self.overlay.scan(Table::Stage, &[], &mut |key, value| {
             let dot = Dot::from_bytes(key).ok_or_else(|| overlay::damaged(CodecError::Malformed));
-            match dot.and_then(|dot| decode_staged(&dot, value)) {
+            match dot.and_then(|dot| overlay::decode_staged(&dot, value)) {
                 Ok(entry) => staged.push(entry),
                 Err(error) => failed = Some(error),
             }
@@ -325,10 +320,4 @@ impl<S: Store> Space<S> {
         })?;
         failed.map_or(Ok(staged), Err)
     }
-}
-
-fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
-    let staged: Staged = codec::decode(value).map_err(overlay::damaged)?;
-    let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
-    if sound { Ok((staged.key, staged.entry)) } else { Err(overlay::damaged(CodecError::Malformed)) }
 }

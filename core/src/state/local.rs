@@ -22,6 +22,7 @@ use crate::planted::Rule;
 use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
 use crate::state::head::Incarnation;
 use crate::state::overlay::Overlay;
+use crate::state::told::Step;
 use crate::state::{Head, Space};
 use crate::store::{Store, StoreError};
 
@@ -307,7 +308,13 @@ impl<S: Store> Space<S> {
     fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> bool {
         let pending = self.pending.as_mut().expect("a delta is pending");
         pending.bytes += change.size();
+        let names_own = self.carry.named(&change.key).is_some_and(|(id, _)| id == own.replica);
         for entry in &change.live {
+            let earlier = entry.dot.replica == own.replica && entry.dot.seq < pending.first;
+            if names_own && earlier {
+                let (entry, cleared) = (entry.clone(), change.payload.is_none());
+                self.told.replace(&change.key, Step { entry, by: seq, cleared });
+            }
             // A put of this same delta never leaves this replica; its dot is burnt.
             if entry.dot.replica == own.replica && entry.dot.seq >= pending.first {
                 pending.puts.remove(&offset(pending.first, entry.dot.seq));

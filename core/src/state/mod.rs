@@ -5,7 +5,9 @@
 //! commit in flight. Vector, frontier, clock and log bounds exist twice for the same reason.
 
 mod bulk;
+mod carried;
 mod commit;
+mod forks;
 mod head;
 mod live_tree;
 mod local;
@@ -30,7 +32,7 @@ use crate::codec;
 use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
 use crate::identity::{Identity, signed_head};
 use crate::planted::{Planted, Rule};
-use crate::row::RowKey;
+use crate::row::{Carry, RowKey};
 use crate::store::{Store, StoreError, Table};
 
 pub(crate) use bulk::{BulkHead, Incoming};
@@ -129,6 +131,12 @@ pub(crate) struct Space<S> {
     /// Staged dots that a peer held another content of. They are not told as staged: each peer sends its own.
     disputed: BTreeSet<Dot>,
     in_flight: Option<InFlight>,
+    /// How many entries the table of forks has.
+    forks_kept: usize,
+    /// Replicas that a bulk being committed says have two histories.
+    doubtful: BTreeSet<ReplicaId>,
+    /// What data types whose rows name replicas do when the own id changes.
+    carry: &'static dyn Carry,
 }
 
 impl<S: Store> Space<S> {
@@ -138,6 +146,7 @@ impl<S: Store> Space<S> {
         identity: Box<dyn Identity>,
         store: S,
         seed: [u8; 32],
+        carry: &'static dyn Carry,
     ) -> Result<Self, OpenError> {
         let format = check_format(config, &store)?;
         let own = read_own(&store)?;
@@ -177,7 +186,11 @@ impl<S: Store> Space<S> {
             stage_used: true,
             disputed: BTreeSet::new(),
             in_flight: None,
+            forks_kept: 0,
+            doubtful: BTreeSet::new(),
+            carry,
         };
+        space.forks_kept = space.count_forks()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         space.told = Told::opened(space.replica().and_then(|own| space.heads.get(&own)));
         // A damaged record: nobody vouches for an id that is not made of this device's key.

@@ -11,7 +11,9 @@ use core::ops::{Bound, ControlFlow};
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
 use crate::row::merge::Holder;
+use crate::codec;
 use crate::row::{Entry, Object, RowKey};
+use crate::state::bulk;
 use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
 
 #[derive(Clone)]
@@ -220,6 +222,13 @@ pub(crate) fn decode_dot(key: &[u8], value: &[u8]) -> Result<(Dot, ContentHash, 
     parts().ok_or_else(|| damaged(CodecError::Malformed))
 }
 
+/// Reads a value of the stage or the table of forks, checked against its hash.
+pub(crate) fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
+    let staged: bulk::Staged = codec::decode(value).map_err(damaged)?;
+    let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
+    if sound { Ok((staged.key, staged.entry)) } else { Err(damaged(CodecError::Malformed)) }
+}
+
 /// A stored thing that does not decode, or is not what its hash says.
 pub(crate) fn damaged(error: CodecError) -> StoreError {
     StoreError::Damaged(alloc::format!("{error}"))
@@ -288,6 +297,9 @@ pub(crate) struct Held<'a, S> {
     pub(crate) seen: &'a dyn Fn(&Dot) -> bool,
     /// Rows that changed, for whoever watches.
     pub(crate) touched: &'a mut Vec<RowKey>,
+    /// Replicas with two histories, and how many entries that such lost are kept.
+    pub(crate) doubtful: &'a dyn Fn(&ReplicaId) -> bool,
+    pub(crate) forks_kept: &'a mut usize,
 }
 
 impl<S: Store> Holder for Held<'_, S> {
@@ -308,6 +320,16 @@ impl<S: Store> Holder for Held<'_, S> {
 
     fn remove(&mut self, dot: &Dot) -> Result<(), StoreError> {
         if let Some((key, _)) = self.overlay.remove_dot(dot)? {
+            self.touched.push(key);
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, dot: &Dot) -> Result<(), StoreError> {
+        if let Some((key, entry)) = self.overlay.remove_dot(dot)? {
+            if (self.doubtful)(&dot.replica) {
+                self.overlay.keep_loser(&key, &entry, self.forks_kept)?;
+            }
             self.touched.push(key);
         }
         Ok(())

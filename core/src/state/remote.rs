@@ -9,7 +9,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Now};
-use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, cut};
+use crate::id::{Chain, DeviceKey, Nonce, ReplicaId, Signature, cut};
 use crate::identity::signed_head;
 use crate::planted::Rule;
 use crate::row::merge;
@@ -276,9 +276,14 @@ impl<S: Store> Space<S> {
         rule: impl FnOnce(&mut Held<'_, S>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut touched: Vec<RowKey> = Vec::new();
-        let heads = &self.heads;
-        let seen = |dot: &Dot| heads.contains(dot);
-        let result = rule(&mut Held { overlay: &mut self.overlay, seen: &seen, touched: &mut touched })?;
+        let (heads, said) = (&self.heads, &self.doubtful);
+        let result = rule(&mut Held {
+            overlay: &mut self.overlay,
+            seen: &|dot| heads.contains(dot),
+            touched: &mut touched,
+            doubtful: &|id| said.contains(id) || heads.get(id).is_some_and(|head| head.forked),
+            forks_kept: &mut self.forks_kept,
+        })?;
         for key in &touched {
             if self.overlay.row(key)?.len() > 1 {
                 self.stats.concurrent_rows += 1;

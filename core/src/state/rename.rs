@@ -4,6 +4,7 @@
 //! an id of their own. Nobody else ever held the old names, so there is nothing to agree on. Sessions read what is durable,
 //! so nothing of the own id leaves before that commit is.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::boundary::Event;
@@ -11,10 +12,11 @@ use crate::codec::BoundedVec;
 use crate::id::{Chain, Dot, ReplicaId, domain, hash};
 use crate::identity::signed_head;
 use crate::limits::DELTA_BYTES;
-use crate::row::{Delta, Deps, DotRuns, Entry, Put, Runs, chain_start};
+use crate::row::{Delta, Deps, DotRuns, Put, Runs, chain_start};
 use crate::state::head::Incarnation;
+use crate::state::carried::{Carried, Rows};
 use crate::state::tags::Tags;
-use crate::state::told::Told;
+use crate::state::told::{Replaced, Told};
 use crate::state::{Head, LogRecord, Space};
 use crate::store::{Store, StoreError};
 
@@ -36,7 +38,7 @@ impl Moved {
         if self.covers(&dot) { Dot::new(self.new, dot.seq - self.after) } else { dot }
     }
 
-    fn kills(&self, kills: &DotRuns) -> DotRuns {
+    fn kills(&self, kills: &DotRuns, revived: &BTreeSet<Dot>) -> DotRuns {
         let mut moved = DotRuns::default();
         for (replica, runs) in kills.iter() {
             if *replica != self.old {
@@ -44,7 +46,14 @@ impl Moved {
                 continue;
             }
             for (first, last) in runs.iter() {
-                moved.insert_runs(self.old, &Runs::from_range(first, last.min(self.after)));
+                let told = last.min(self.after);
+                let mut next = first;
+                let live = revived.iter().filter(|dot| first <= dot.seq && dot.seq <= told);
+                for dot in live {
+                    moved.insert_runs(self.old, &Runs::from_range(next, dot.seq - 1));
+                    next = dot.seq + 1;
+                }
+                moved.insert_runs(self.old, &Runs::from_range(next, told));
                 let above = (first.max(self.after + 1), last.max(self.after));
                 moved.insert_runs(self.new, &Runs::from_range(above.0 - self.after, above.1 - self.after));
             }
@@ -54,15 +63,20 @@ impl Moved {
 
     /// A delta under its new name. The first one says what its author had seen of the old id; later ones have it in their
     /// past.
-    fn delta(&self, delta: &Delta, first: bool) -> Option<Delta> {
+    fn delta(&self, delta: &Delta, first: bool, carried: &mut Carried<'_, impl Store>) -> Result<Option<Delta>, StoreError> {
         let mut deps = delta.deps.clone();
         if first && self.after > 0 {
             deps = self.with_cut(deps);
         }
         let dot = self.dot(Dot::new(delta.replica, delta.first_seq));
-        let puts: Vec<Put> = delta.puts.to_vec();
-        let moved = Delta::new(dot, delta.len, delta.timestamp(), deps, puts, self.kills(&delta.kills)).ok()?;
-        (moved.encode().len() <= DELTA_BYTES).then_some(moved)
+        let mut puts: Vec<Put> = Vec::with_capacity(delta.puts.len());
+        for put in delta.puts.iter() {
+            let (key, payload) = carried.put(&put.key, &put.payload)?;
+            puts.push(Put { offset: put.offset, key, payload });
+        }
+        let kills = self.kills(&delta.kills, &carried.revived);
+        let moved = Delta::new(dot, delta.len, delta.timestamp(), deps, puts, kills).ok();
+        Ok(moved.filter(|moved| moved.encode().len() <= DELTA_BYTES))
     }
 
     fn with_cut(&self, deps: Deps) -> Deps {
@@ -84,6 +98,8 @@ pub(super) struct Parting {
     pub(super) after: u64,
     /// What stays under the old id.
     cut: Option<Head>,
+    /// What was replaced since in rows that name it.
+    replaced: Replaced,
     /// The commit that makes it durable.
     pub(super) commit: u64,
 }
@@ -127,6 +143,7 @@ impl<S: Store> Space<S> {
             fresh: self.mint(),
             after: self.told.seq(),
             cut: self.told.cut(),
+            replaced: core::mem::take(&mut self.told.replaced),
             commit: self.overlay.gathering(),
         };
         if !self.rename(&parting)? {
@@ -159,7 +176,9 @@ impl<S: Store> Space<S> {
         let Parting { old, fresh, after, .. } = *parting;
         let moved = parting.moved();
         let Some(head) = self.heads.get(&old.replica).cloned() else { return Ok(false) };
-        let Some(relinked) = self.relink(&moved, &head)? else { return Ok(false) };
+        let mut carried = Carried::new(moved, self.carry, &self.overlay, &parting.replaced);
+        let Some(relinked) = self.relink(&moved, &head, &mut carried)? else { return Ok(false) };
+        let rows = carried.rows()?;
         let Relinked { records, ends, floor } = relinked;
         for (record, delta, previous) in records {
             let seq = delta.last_seq();
@@ -167,7 +186,7 @@ impl<S: Store> Space<S> {
             let signature = chain.map(|chain| self.identity.sign(&signed_head(&self.id, &fresh.replica, seq, chain)));
             self.replace_in_log(&record, &delta, previous, signature);
         }
-        self.rename_rows(&moved)?;
+        self.rename_rows(rows)?;
         let (seq, chain) = *ends.last().expect("something was never told");
         let mut tags = Tags::default();
         ends[..ends.len() - 1].iter().for_each(|(seq, chain)| tags.push(*seq, chain));
@@ -190,7 +209,12 @@ impl<S: Store> Space<S> {
 
     /// What the log holds of the renamed deltas, chained anew. What it has dropped becomes one link: nobody ever asks for
     /// its deltas.
-    fn relink(&self, moved: &Moved, head: &Head) -> Result<Option<Relinked>, StoreError> {
+    fn relink(
+        &self,
+        moved: &Moved,
+        head: &Head,
+        carried: &mut Carried<'_, S>,
+    ) -> Result<Option<Relinked>, StoreError> {
         let records = self.logged_after(&moved.old, moved.after)?;
         let first = records.first().map_or(head.seq + 1, |record| record.delta.first_seq);
         let floor = first - 1 - moved.after;
@@ -203,7 +227,8 @@ impl<S: Store> Space<S> {
         }
         let mut relinked = Vec::with_capacity(records.len());
         for record in records {
-            let Some(delta) = moved.delta(&record.delta, relinked.is_empty()) else { return Ok(None) };
+            let first = relinked.is_empty();
+            let Some(delta) = moved.delta(&record.delta, first, carried)? else { return Ok(None) };
             let previous = chain;
             chain = delta.chain(&self.id, &previous, &delta.encode());
             ends.push((delta.last_seq(), chain));
@@ -212,11 +237,11 @@ impl<S: Store> Space<S> {
         Ok(Some(Relinked { records: relinked, ends, floor }))
     }
 
-    fn rename_rows(&mut self, moved: &Moved) -> Result<(), StoreError> {
-        for seq in self.overlay.live_within(&moved.old, moved.after + 1, u64::MAX)? {
-            let dot = Dot::new(moved.old, seq);
-            let Some((key, entry)) = self.overlay.remove_dot(&dot)? else { continue };
-            let entry = Entry::new(&key, moved.dot(dot), entry.timestamp(), entry.payload);
+    fn rename_rows(&mut self, rows: Rows) -> Result<(), StoreError> {
+        for (dot, key, entry) in rows {
+            if let Some((key, _)) = dot.map_or(Ok(None), |dot| self.overlay.remove_dot(&dot))? {
+                self.touched.push(key);
+            }
             self.overlay.insert_entry(&key, entry)?;
             self.touched.push(key);
         }

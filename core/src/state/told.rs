@@ -13,11 +13,13 @@
 //! head, and 40 bytes for each own delta above it. It is evidence itself: whoever knows more of the own id than was ever
 //! told has it from somebody else.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::id::{Chain, Dot, ReplicaId, cut};
 use crate::identity::signed_head;
 use crate::planted::Rule;
+use crate::row::{Entry, RowKey};
 use crate::state::tags::{ChainTag, Tags};
 use crate::state::{Head, SignedHead, Space};
 use crate::store::{Store, StoreError};
@@ -29,17 +31,44 @@ pub(super) struct Told {
     head: Option<Head>,
     /// Ends of the own deltas above it.
     since: Vec<(u64, Chain)>,
+    /// Own entries in rows that name the own id, that own writes above it replaced.
+    pub(super) replaced: Replaced,
+}
+
+/// By row: what was replaced, oldest first.
+pub(super) type Replaced = BTreeMap<RowKey, Vec<Step>>;
+
+/// An own entry that an own write replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) entry: Entry,
+    /// The dot of that write.
+    pub(super) by: u64,
+    /// Nothing took its place.
+    pub(super) cleared: bool,
 }
 
 impl Told {
     /// Of a store that was just opened.
     pub(super) fn opened(head: Option<&Head>) -> Self {
-        Self { head: head.cloned(), since: Vec::new() }
+        Self { head: head.cloned(), ..Self::default() }
     }
 
     /// Of an id under which all of these deltas are new.
     pub(super) const fn nothing(since: Vec<(u64, Chain)>) -> Self {
-        Self { head: None, since }
+        Self { head: None, since, replaced: Replaced::new() }
+    }
+
+    /// An own entry of a row that names the own id is replaced.
+    pub(super) fn replace(&mut self, key: &RowKey, step: Step) {
+        self.replaced.entry(key.clone()).or_default().push(step);
+    }
+
+    fn keep_steps(&mut self, keep: impl Fn(&Step) -> bool) {
+        self.replaced.retain(|_, steps| {
+            steps.retain(&keep);
+            !steps.is_empty()
+        });
     }
 
     /// What is told, as a head.
@@ -59,6 +88,7 @@ impl Told {
     /// Own deltas above `seq` were lost.
     pub(super) fn lost(&mut self, seq: u64) {
         self.since.retain(|(end, _)| *end <= seq);
+        self.keep_steps(|step| step.by <= seq);
     }
 
     /// All ends of own deltas that are known here without the log.
@@ -82,6 +112,7 @@ impl<S: Store> Space<S> {
         }
         let Some(head) = self.told.end_of(seq).and_then(|(seq, chain)| self.own_head(seq, chain)) else { return };
         self.told.since.retain(|(end, _)| *end > head.seq);
+        self.told.keep_steps(|step| step.by > head.seq);
         self.told.head = Some(head);
     }
 

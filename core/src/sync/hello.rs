@@ -78,6 +78,7 @@ impl Session {
         }
         self.proofs_left = PROOFS;
         self.contested.clear();
+        self.said_forked.clear();
         self.told.clear();
         self.doubt = false;
         let entries = match &hello.vector {
@@ -126,6 +127,9 @@ impl Session {
             let replica = &replica;
             self.peer.observe(*replica, entry.seq().min(head.seq));
             self.told.insert(*replica, (entry.seq(), entry.chain));
+            if entry.forked() {
+                self.said_forked.insert(*replica);
+            }
             let same_seq = entry.seq() == head.seq;
             let differs = head.passes(entry.seq(), &entry.chain) == Some(false);
             if !differs && !entry.forked() && !head.forked {
@@ -156,6 +160,7 @@ impl Session {
     ) -> Result<Option<Message>, End> {
         if cx.space.own_passes(entry.seq(), &entry.chain)? == Some(false)
             && cx.space.planted.keeps(Rule::H6NewIncarnation)
+            && cx.space.planted.keeps(Rule::OwnEntryFirst)
         {
             self.doubt = true;
             return Ok(Some(Message::Show(own)));

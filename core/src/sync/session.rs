@@ -86,6 +86,8 @@ pub(crate) struct Session {
     pub(super) doubt: bool,
     /// Replicas that have another history at the peer, by its last hello: only all of their contents settle that.
     pub(super) contested: BTreeSet<ReplicaId>,
+    /// Those of which it says that they have two.
+    pub(super) said_forked: BTreeSet<ReplicaId>,
     /// The heads in the peer's last hello, cut.
     pub(super) told: BTreeMap<ReplicaId, (u64, Tag)>,
     /// What this side's last hello said, and how many it has heard.
@@ -157,6 +159,7 @@ impl Session {
             peer_known: false,
             doubt: false,
             contested: BTreeSet::new(),
+            said_forked: BTreeSet::new(),
             told: BTreeMap::new(),
             said: Said::default(),
             heard: 0,

@@ -243,6 +243,7 @@ impl Session {
             compared: take.compared.iter().map(|(replica, (_, seen))| (*replica, *seen)).collect(),
             dead: take.dead,
             contested: take.contested,
+            doubtful: self.contested.union(&self.said_forked).copied().collect(),
             tail: take.tail,
             #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,

@@ -64,6 +64,8 @@ sometimes! {
     Renamed => "untold deltas renamed",
     DotReused => "dot used twice",
     Fork => "fork seen",
+    ForkKept => "lost to a fork, kept in a table",
+    ForkGone => "lost to a fork nobody could see",
 }
 
 /// Message kinds that a bulk consists of, by their number on the wire.
@@ -95,7 +97,8 @@ impl Counters {
         self.add(what, 1);
     }
 
-    fn add(&mut self, what: Sometimes, times: u64) {
+    /// It happened so often.
+    pub fn add(&mut self, what: Sometimes, times: u64) {
         *self.counts.entry(what).or_default() += times;
     }
 

@@ -21,6 +21,7 @@ impl World {
         self.machines[number].handle(self.now, input);
         let (bulk, gossip) = self.machines[number].took_bulk();
         if bulk {
+            self.note_kept(number)?;
             // What a bulk tells is vouched for by its stream alone, which keeps damage out. A damaged question is enough:
             // what was not asked about is not answered.
             if session.is_some_and(|session| self.network.is_broken(session)) {
@@ -94,6 +95,15 @@ impl World {
         Ok(())
     }
 
+    /// What merges lost is in a table of forks, unless the app forgets it.
+    pub(crate) fn note_kept(&mut self, number: usize) -> Result<(), Violation> {
+        if !self.oracle.exact {
+            let kept = self.machines[number].forks()?;
+            self.oracle.ledger.kept.extend(kept);
+        }
+        Ok(())
+    }
+
     fn maybe_damage(&mut self, mut frame: Vec<u8>) -> Item {
         let chunk = if frame.first() == Some(&8) { self.faults.chunk_damage } else { 0 };
         if self.draw.chance(self.faults.frame_damage + chunk) {
@@ -162,7 +172,12 @@ impl World {
             Event::Renamed { old, .. } if honest => {
                 return broken("H6", format!("what follows {old:?} is renamed for no reason"));
             }
-            Event::Renamed { .. } => self.counters.saw(Sometimes::Renamed),
+            Event::Renamed { old, new } => {
+                self.counters.saw(Sometimes::Renamed);
+                let record = &mut self.oracle.record;
+                let [from, to] = [old.replica, new].map(|id| record.enter(id, number));
+                self.oracle.ledger.renamed(number, from, old.seq, to);
+            }
             Event::Diverged { .. } if honest => return broken("I6", "equal vectors, different roots"),
             Event::ClockSuspect { .. } => {
                 if !self.faults.wrong_clocks && honest {

@@ -1,5 +1,7 @@
 //! One machine: a disk, clocks, an identity, and, while it is up, an engine over the disk's image.
 
+use std::collections::BTreeMap;
+
 use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output, Stats};
 use rejoin_core::row::{Entry, ReadRows, RowKey};
 use rejoin_core::store::{MemoryStore, StoreError};
@@ -10,7 +12,8 @@ use crate::disk::Disk;
 use crate::draw::{Draw, mix, stream};
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
-use crate::oracle::View;
+use crate::oracle::{Number, View, Violation, broken};
+use crate::workload::number;
 
 /// When a machine is going to crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +181,21 @@ impl Machine {
         let mut rows = Vec::new();
         self.engine().visit_rows(&mut |key, entries| rows.push((key.clone(), entries.to_vec())))?;
         Ok(rows)
+    }
+
+    /// The numbers of the payloads that are live in each row, in memory.
+    pub fn numbers(&self) -> Result<BTreeMap<RowKey, Vec<Number>>, Violation> {
+        let rows = self.rows().or_else(|error| broken("store", format!("{error}")))?;
+        let numbers = |entries: Vec<Entry>| entries.iter().map(|entry| number(&entry.payload)).collect();
+        Ok(rows.into_iter().map(|(key, entries)| (key, numbers(entries))).collect())
+    }
+
+    /// The numbers of the payloads in its table of forks.
+    pub fn forks(&self) -> Result<Vec<Number>, Violation> {
+        let mut numbers = Vec::new();
+        let visited = self.engine().visit_forks(&mut |_, entry| numbers.push(number(&entry.payload)));
+        visited.or_else(|error| broken("store", format!("{error}")))?;
+        Ok(numbers)
     }
 
     /// Under which id it writes.

@@ -298,6 +298,7 @@ impl World {
         if let Err(error) = machine.open(seed) {
             return broken("open", format!("machine {number}: {error}"));
         }
+        self.oracle.ledger.opened(number);
         self.trace.note(self.now, number, b"open", format_args!("opens, life {}", machine.life));
         if machine.doom == Some(Doom::AtOpen) {
             machine.doom = None;
