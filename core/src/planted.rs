@@ -22,6 +22,8 @@ pub enum Rule {
     H6NewIncarnation,
     /// F1C-16: own deltas wait until the peer has said what it has of the own id.
     OwnEntryFirst,
+    /// F1C-16: what was never told gets a new id before anything is sent.
+    RenameUntold,
     /// (a) a staged dot is inserted only if it is live in the snapshot.
     AInsertIfLive,
     /// (a) a staged dot is inserted only with the content that the snapshot has.
@@ -46,7 +48,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order of the table that the tests print.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::H1OneCommit,
         Self::H2VectorFirst,
         Self::H3NoGaps,
@@ -54,6 +56,7 @@ impl Rule {
         Self::H5NoSkips,
         Self::H6NewIncarnation,
         Self::OwnEntryFirst,
+        Self::RenameUntold,
         Self::AInsertIfLive,
         Self::AInsertIfSame,
         Self::AInsertIfUnknown,

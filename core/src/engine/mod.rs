@@ -223,9 +223,10 @@ impl<S: Store> Engine<S> {
         self.sessions.get(&session).map(Session::held)
     }
 
-    /// Whether a dot is durable here.
+    /// Whether a dot is durable here, under its old name or the one that it has now.
     pub fn is_durable(&self, dot: &Dot) -> bool {
-        self.space.durable.heads.contains(dot)
+        let durable = &self.space.durable.heads;
+        durable.contains(dot) || durable.contains(&self.current(*dot))
     }
 
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.

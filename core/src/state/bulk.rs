@@ -162,6 +162,7 @@ impl<S: Store> Space<S> {
         self.stats.compared_dead += theirs.dead.run_count() as u64;
         // (a) and (b): entries in, dead ones out.
         self.doubtful = core::mem::take(&mut incoming.doubtful);
+        self.doubtful.extend(incoming.contested.iter().map(|(_, entry)| entry.dot.replica));
         self.with_rows(|held| merge::join(held, &theirs, staged, planted))?;
         self.doubtful.clear();
         self.settle_contested(&theirs, incoming.contested)?;

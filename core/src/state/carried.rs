@@ -38,7 +38,8 @@ impl<'a, S: Store> Carried<'a, S> {
     ) -> Self {
         let mut carried =
             Self { moved, carry, overlay, replaced, revived: BTreeSet::new(), stays: BTreeMap::new() };
-        carried.revived = replaced.keys().filter_map(|key| carried.base(key)).map(|entry| entry.dot).collect();
+        carried.revived =
+            replaced.keys().filter_map(|key| carried.base(key)).map(|entry| entry.dot).collect();
         carried
     }
 

@@ -80,9 +80,9 @@ impl<S: Store> Space<S> {
             self.durable_state()?;
         }
         // Where less is known of a replica than before, nodes may be left above what is its topmost one now.
-        let shorter = heads.iter().filter(|(id, head)| {
-            head.as_ref().map_or(0, |head| head.seq) < self.durable.heads.seq(id)
-        });
+        let shorter = heads
+            .iter()
+            .filter(|(id, head)| head.as_ref().map_or(0, |head| head.seq) < self.durable.heads.seq(id));
         let above: Vec<[u8; 24]> = shorter.map(|(id, _)| Dot::new(*id, u64::MAX).to_bytes()).collect();
         let above = above.iter().map(<[u8; 24]>::as_slice);
         let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots).chain(above));
@@ -156,7 +156,8 @@ impl<S: Store> Space<S> {
         let saved = own_seq(&self.durable.heads);
         self.parting.take_if(|parting| parting.commit <= id);
         // What is renamed is saved once it has its new name.
-        let renamed = |own: &ReplicaId| self.parting.as_ref().is_some_and(|parting| parting.old.replica == *own);
+        let renamed =
+            |own: &ReplicaId| self.parting.as_ref().is_some_and(|parting| parting.old.replica == *own);
         if let Some(own) = done.own.filter(|own| saved > saved_before && !renamed(own)) {
             self.events.push(Event::Saved { dot: Dot::new(own, saved) });
         }

@@ -23,7 +23,12 @@ fn name(entry: &Entry) -> Vec<u8> {
 
 impl<S: Store> Overlay<S> {
     /// Keeps an entry that lost, unless there are too many. `kept` is how many there are.
-    pub(super) fn keep_loser(&mut self, key: &RowKey, entry: &Entry, kept: &mut usize) -> Result<(), StoreError> {
+    pub(super) fn keep_loser(
+        &mut self,
+        key: &RowKey,
+        entry: &Entry,
+        kept: &mut usize,
+    ) -> Result<(), StoreError> {
         let name = name(entry);
         if *kept < FORKS_KEPT && self.get(Table::Forks, &name)?.is_none() {
             *kept += 1;

@@ -232,10 +232,7 @@ impl<S: Store> Space<S> {
     }
 
     /// Whether the author of a replica has signed a head of it. What is not known here has no author yet.
-    pub(crate) fn is_signed(
-        &self,
-        head: &SignedHead,
-    ) -> bool {
+    pub(crate) fn is_signed(&self, head: &SignedHead) -> bool {
         let SignedHead { replica, seq, chain, signature } = head;
         let message = signed_head(&self.id, replica, *seq, chain);
         self.heads.get(replica).is_some_and(|head| self.identity.verify(&head.device, &message, signature))
@@ -320,18 +317,19 @@ fn read_own<S: Store>(store: &S) -> Result<Option<Own>, StoreError> {
 fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
     let mut heads = Heads::default();
     let mut failed = None;
-    store.scan(Table::Replicas, &[], &mut |key, value| match (
-        <[u8; 16]>::try_from(key),
-        Head::decode(value),
-    ) {
-        (Ok(replica), Ok(head)) => {
-            heads.0.insert(ReplicaId::from_bytes(replica), head);
-            ControlFlow::Continue(())
-        }
-        _ => {
-            failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
-            ControlFlow::Break(())
-        }
-    })?;
+    store.scan(
+        Table::Replicas,
+        &[],
+        &mut |key, value| match (<[u8; 16]>::try_from(key), Head::decode(value)) {
+            (Ok(replica), Ok(head)) => {
+                heads.0.insert(ReplicaId::from_bytes(replica), head);
+                ControlFlow::Continue(())
+            }
+            _ => {
+                failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
+                ControlFlow::Break(())
+            }
+        },
+    )?;
     failed.map_or(Ok(heads), Err)
 }

@@ -8,10 +8,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::{Bound, ControlFlow};
 
+use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
 use crate::row::merge::Holder;
-use crate::codec;
 use crate::row::{Entry, Object, RowKey};
 use crate::state::bulk;
 use crate::store::{Change, Commit, Store, StoreError, Table, Visit};

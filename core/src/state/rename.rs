@@ -12,9 +12,10 @@ use crate::codec::BoundedVec;
 use crate::id::{Chain, Dot, ReplicaId, domain, hash};
 use crate::identity::signed_head;
 use crate::limits::DELTA_BYTES;
+use crate::planted::Rule;
 use crate::row::{Delta, Deps, DotRuns, Put, Runs, chain_start};
-use crate::state::head::Incarnation;
 use crate::state::carried::{Carried, Rows};
+use crate::state::head::Incarnation;
 use crate::state::tags::Tags;
 use crate::state::told::{Replaced, Told};
 use crate::state::{Head, LogRecord, Space};
@@ -63,7 +64,12 @@ impl Moved {
 
     /// A delta under its new name. The first one says what its author had seen of the old id; later ones have it in their
     /// past.
-    fn delta(&self, delta: &Delta, first: bool, carried: &mut Carried<'_, impl Store>) -> Result<Option<Delta>, StoreError> {
+    fn delta(
+        &self,
+        delta: &Delta,
+        first: bool,
+        carried: &mut Carried<'_, impl Store>,
+    ) -> Result<Option<Delta>, StoreError> {
         let mut deps = delta.deps.clone();
         if first && self.after > 0 {
             deps = self.with_cut(deps);
@@ -137,7 +143,8 @@ impl<S: Store> Space<S> {
     /// Gives up the own id; what was never told of it goes on under a new one.
     pub(super) fn rename_untold(&mut self) -> Result<(), StoreError> {
         self.seal()?;
-        let Some(old) = self.incarnation.filter(|_| self.has_untold()) else { return self.retire() };
+        let renames = self.has_untold() && self.planted.keeps(Rule::RenameUntold);
+        let Some(old) = self.incarnation.filter(|_| renames) else { return self.retire() };
         let parting = Parting {
             old,
             fresh: self.mint(),
@@ -183,7 +190,8 @@ impl<S: Store> Space<S> {
         for (record, delta, previous) in records {
             let seq = delta.last_seq();
             let chain = ends.iter().find(|(end, _)| *end == seq).map(|(_, chain)| chain);
-            let signature = chain.map(|chain| self.identity.sign(&signed_head(&self.id, &fresh.replica, seq, chain)));
+            let signature =
+                chain.map(|chain| self.identity.sign(&signed_head(&self.id, &fresh.replica, seq, chain)));
             self.replace_in_log(&record, &delta, previous, signature);
         }
         self.rename_rows(rows)?;
@@ -195,7 +203,9 @@ impl<S: Store> Space<S> {
         let renamed = Head { seq, chain, device, nonce, signature, floor, forked: false, tags };
         self.heads.0.insert(fresh.replica, renamed);
         match &parting.cut {
-            Some(cut) => self.heads.0.insert(old.replica, Head { floor: head.floor.min(after), ..cut.clone() }),
+            Some(cut) => {
+                self.heads.0.insert(old.replica, Head { floor: head.floor.min(after), ..cut.clone() })
+            }
             None => self.heads.0.remove(&old.replica),
         };
         self.touch_head(old.replica);

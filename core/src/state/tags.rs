@@ -42,7 +42,9 @@ impl Tags {
     /// Whether these can be tags of a head at `seq`.
     pub(crate) fn precede(&self, seq: u64) -> bool {
         let rising = self.0.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        rising && self.0.first().is_none_or(|(first, _)| *first > 0) && self.0.last().is_none_or(|(last, _)| *last < seq)
+        rising
+            && self.0.first().is_none_or(|(first, _)| *first > 0)
+            && self.0.last().is_none_or(|(last, _)| *last < seq)
     }
 
     /// Whether the history passes through a place before its head; nothing where they do not reach back to it.

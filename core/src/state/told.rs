@@ -110,7 +110,9 @@ impl<S: Store> Space<S> {
         if seq <= self.told.seq() {
             return;
         }
-        let Some(head) = self.told.end_of(seq).and_then(|(seq, chain)| self.own_head(seq, chain)) else { return };
+        let Some(head) = self.told.end_of(seq).and_then(|(seq, chain)| self.own_head(seq, chain)) else {
+            return;
+        };
         self.told.since.retain(|(end, _)| *end > head.seq);
         self.told.keep_steps(|step| step.by > head.seq);
         self.told.head = Some(head);
@@ -129,7 +131,9 @@ impl<S: Store> Space<S> {
         if let Some(told) = self.told.head.as_ref().filter(|told| told.seq == seq) {
             return Some(told.clone());
         }
-        if let Some(durable) = self.durable.heads.get(&own).filter(|head| (head.seq, head.chain) == (seq, chain)) {
+        if let Some(durable) =
+            self.durable.heads.get(&own).filter(|head| (head.seq, head.chain) == (seq, chain))
+        {
             return Some(durable.clone());
         }
         let mut head = self.heads.get(&own)?.clone();

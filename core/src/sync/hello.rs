@@ -25,6 +25,8 @@ impl Session {
     fn greet<S: Store>(&mut self, cx: &mut Context<'_, S>, asked: Option<&[VectorEntry]>) -> Result<(), End> {
         let key = *self.key.get_or_insert_with(|| Key(cx.space.entropy.draw()));
         let (digest, root) = cx.space.durable_state()?;
+        // While a rename is on its way to the disk this names the old state: the next hello still has to say it.
+        let dropped = !cx.space.is_parting() && core::mem::take(&mut self.dropped);
         let (vector, me) = self.hello_vector(cx, key, asked)?;
         let hello = Hello {
             version: self.version,
@@ -33,7 +35,7 @@ impl Session {
             claim: key.claim(&digest, &root),
             control: [0; 8],
             reply: asked.is_some(),
-            dropped: core::mem::take(&mut self.dropped),
+            dropped,
             me,
             vector,
         };

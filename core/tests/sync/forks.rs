@@ -143,7 +143,8 @@ fn what_two_told_histories_lose_can_be_listed_and_forgotten() {
             host.engine.visit_forks(&mut |_, entry| kept.push(entry.clone())).unwrap();
         }
         let live = hosts.hosts[PEER].shown();
-        let lost = ["mine", "the copy's"].map(|text| kept.iter().any(|entry| entry.payload.to_vec() == text.as_bytes()));
+        let lost = ["mine", "the copy's"]
+            .map(|text| kept.iter().any(|entry| entry.payload.to_vec() == text.as_bytes()));
         assert!(live.contains_key(&2) || lost[0], "{log_bytes}");
         assert!(live.contains_key(&3) || lost[1], "{log_bytes}");
         assert!(!kept.is_empty() && !(live.contains_key(&2) && live.contains_key(&3)));

@@ -231,11 +231,15 @@ impl World {
         let view = &self.machines[number].view;
         let kills: Vec<usize> = keys.iter().flat_map(|key| view.row(*key).iter().copied()).collect();
         let dead = match held {
-            Some(held) => done.iter().flat_map(|(key, _)| held.get(key).cloned().unwrap_or_default()).collect(),
+            Some(held) => {
+                done.iter().flat_map(|(key, _)| held.get(key).cloned().unwrap_or_default()).collect()
+            }
             None => kills.iter().map(|put| payload_number(&self.oracle.record.puts[*put].payload)).collect(),
         };
-        let new: Vec<Number> =
-            done.iter().filter_map(|(_, payload)| payload.as_ref().map(|payload| payload_number(payload))).collect();
+        let new: Vec<Number> = done
+            .iter()
+            .filter_map(|(_, payload)| payload.as_ref().map(|payload| payload_number(payload)))
+            .collect();
         let puts = new.len();
         let Some(dot) = dot else {
             // After a fork the record no longer says what is live.

@@ -65,7 +65,6 @@ sometimes! {
     DotReused => "dot used twice",
     Fork => "fork seen",
     ForkKept => "lost to a fork, kept in a table",
-    ForkGone => "lost to a fork nobody could see",
 }
 
 /// Message kinds that a bulk consists of, by their number on the wire.

@@ -17,7 +17,13 @@ impl World {
     /// Gives an engine an input, carries out what it wants, and checks what it shows.
     pub(crate) fn input(&mut self, number: usize, input: Input) -> Result<(), Violation> {
         self.note_input(number, &input);
-        let session = if let Input::Received { session, .. } = &input { Some(*session) } else { None };
+        let session = if let Input::Received { session, frame } = &input {
+            // A hello, or a root in answer to one.
+            self.machines[number].heard |= matches!(frame.first(), Some(0 | 1));
+            Some(*session)
+        } else {
+            None
+        };
         self.machines[number].handle(self.now, input);
         let (bulk, gossip) = self.machines[number].took_bulk();
         if bulk {
@@ -67,6 +73,10 @@ impl World {
                         return broken("contract", "a frame that is too large");
                     }
                     self.tell(number);
+                    // Deltas, and what bulks bring.
+                    if matches!(frame.first(), Some(3 | 8..=10)) {
+                        self.tell_own(number);
+                    }
                     let item = self.maybe_damage(frame);
                     let Self { network, draw, queue, now, .. } = self;
                     if !network.send(session, item, *now, draw, queue) {
@@ -77,7 +87,11 @@ impl World {
                     if frame.len() > GOSSIP_BYTES {
                         return broken("contract", "a message that is too large for gossip");
                     }
+                    if !self.machines[number].heard {
+                        return broken("told", "own deltas leave before any peer said what it has of the id");
+                    }
                     self.tell(number);
+                    self.tell_own(number);
                     self.publish(number, frame);
                 }
                 Output::Judged { id, verdict } => self.judge(number, id.0, verdict)?,
@@ -92,7 +106,17 @@ impl World {
                 Output::Event(event) => self.heed(number, event)?,
             }
         }
-        Ok(())
+        if self.hostile { Ok(()) } else { self.oracle.ledger.check_owed(number) }
+    }
+
+    /// Own deltas leave, or may.
+    fn tell_own(&mut self, number: usize) {
+        let engine = self.machines[number].engine();
+        let own = engine.replica().map(|own| (own, engine.durable_version_vector().seq(&own)));
+        if let Some((author, seq)) = own.and_then(|(own, seq)| Some((self.oracle.record.author(&own)?, seq)))
+        {
+            self.oracle.ledger.tell(number, author, seq);
+        }
     }
 
     /// What merges lost is in a table of forks, unless the app forgets it.
@@ -168,6 +192,8 @@ impl World {
                     return broken("H6", format!("{old:?} is given up for no reason"));
                 }
                 self.counters.saw(Sometimes::NewIncarnation);
+                let author = self.oracle.record.enter(old, number);
+                self.oracle.ledger.gave_up(number, author);
             }
             Event::Renamed { old, .. } if honest => {
                 return broken("H6", format!("what follows {old:?} is renamed for no reason"));

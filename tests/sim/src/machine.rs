@@ -54,6 +54,8 @@ pub struct Machine {
     lineage: u64,
     /// Its next commit fails.
     pub fail_next: bool,
+    /// Some peer has greeted it in this life.
+    pub heard: bool,
     /// How often its engine has renamed own deltas in this life, when it was asked last.
     pub renames: u64,
     /// What the engine had done when it was asked last.
@@ -81,6 +83,7 @@ impl Machine {
             number,
             lineage: mix(number as u64),
             fail_next: false,
+            heard: false,
             renames: 0,
             before: Stats::default(),
             engine: None,
@@ -122,6 +125,7 @@ impl Machine {
         self.life += 1;
         self.before = Stats::default();
         self.renames = 0;
+        self.heard = false;
         let entropy = Draw::new(seed, stream::ENTROPY + self.number as u64 * 100_000 + self.life).seed();
         let mut config = self.config;
         config.lineage[..8].copy_from_slice(&self.lineage.to_le_bytes());

@@ -58,9 +58,8 @@ impl World {
             self.note_kept(number)?;
         }
         let live: Vec<u64> = self.machines[0].numbers()?.into_values().flatten().collect();
-        let verdict = self.oracle.ledger.judge(&live)?;
-        self.counters.add(Sometimes::ForkKept, verdict.kept);
-        self.counters.add(Sometimes::ForkGone, verdict.gone);
+        let kept = self.oracle.ledger.judge(&live)?;
+        self.counters.add(Sometimes::ForkKept, kept);
         Ok(())
     }
 

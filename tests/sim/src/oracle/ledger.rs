@@ -14,6 +14,8 @@
 //!   takes what it never told for its secret and renames it. So it is there twice, or once after somebody removed it.
 //! * *too long*: an id with more transactions since its histories part than a head has tags. Nobody can see then that a merge
 //!   is one of two histories, so it kills what it does not know and sets nothing aside.
+//! * *named*: somebody who had seen one history killed a dot of it, and that delta came where only the other one was known.
+//!   A delta names dots, so the other content dies; until the histories meet nobody can know that there are two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,17 +46,12 @@ pub struct Ledger {
     /// By machine: the first transaction since it was opened.
     opened: Vec<usize>,
     imaged: BTreeSet<Number>,
+    /// By machine and author: how far its own transactions may be known to others.
+    told: Vec<BTreeMap<usize, u64>>,
+    /// By machine: transactions that it never told of an author that it gave up, until they have another name.
+    owed: Vec<Vec<(usize, usize)>>,
     /// Puts that were ever seen in a table of forks. A table that goes back with its store is not what is judged here.
     pub kept: BTreeSet<Number>,
-}
-
-/// What came of a schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// Puts that a table of forks has.
-    pub kept: u64,
-    /// Puts that are gone, and nobody could have known.
-    pub gone: u64,
 }
 
 fn covers(vector: &Vector, name: &Name) -> bool {
@@ -66,6 +63,8 @@ impl Ledger {
         let len = self.held.len().max(machine + 1);
         self.held.resize_with(len, BTreeMap::new);
         self.opened.resize(len, 0);
+        self.told.resize_with(len, BTreeMap::new);
+        self.owed.resize_with(len, Vec::new);
     }
 
     /// A machine made a transaction.
@@ -76,9 +75,47 @@ impl Ledger {
     }
 
     /// A machine is opened: all that it holds counts as told from here on.
-    pub fn opened(&mut self, machine: usize) {
+    pub fn opened(&mut self, machine: usize, disk: &Vector) {
         self.reach(machine);
+        self.told[machine] = disk.iter().collect();
+        self.owed[machine].clear();
         self.opened[machine] = self.made.len();
+    }
+
+    /// Own transactions of an author leave a machine, up to a seq.
+    pub fn tell(&mut self, machine: usize, author: usize, seq: u64) {
+        self.reach(machine);
+        let told = self.told[machine].entry(author).or_default();
+        *told = seq.max(*told);
+    }
+
+    /// A machine gives an author up: what it never told of it needs another name.
+    pub fn gave_up(&mut self, machine: usize, author: usize) {
+        self.reach(machine);
+        let told = self.told[machine].get(&author).copied().unwrap_or(0);
+        for (number, names) in &self.held[machine] {
+            let made = &self.made[*number];
+            let imaged = made.puts.iter().chain(&made.kills).any(|put| self.imaged.contains(put));
+            let untold = names.last().is_some_and(|(of, first, _)| *of == author && *first > told);
+            if untold && made.machine == machine && !imaged {
+                self.owed[machine].push((*number, author));
+            }
+        }
+    }
+
+    /// All that an engine had to say about that is heard.
+    pub fn check_owed(&mut self, machine: usize) -> Result<(), Violation> {
+        self.reach(machine);
+        for (number, author) in core::mem::take(&mut self.owed[machine]) {
+            let name = self.held[machine].get(&number).and_then(|names| names.last());
+            if let Some(name) = name.filter(|name| name.0 == author) {
+                return broken(
+                    "untold",
+                    format!("{name:?} was never told, and keeps the name of a retired id"),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A machine has no more than what its disk holds.
@@ -107,7 +144,7 @@ impl Ledger {
         self.held[copy] = self.held[machine].clone();
         if running {
             let since = self.made.iter().skip(self.opened[machine]).filter(|made| made.machine == machine);
-            self.imaged.extend(since.flat_map(|made| &made.puts));
+            self.imaged.extend(since.flat_map(|made| made.puts.iter().chain(&made.kills)));
         }
     }
 
@@ -150,16 +187,35 @@ impl Ledger {
         by_author
     }
 
-    /// Judges what is live at the end, everywhere the same.
-    pub fn judge(&self, live: &[Number]) -> Result<Verdict, Violation> {
+    /// Whether somebody killed a put of another transaction under a dot that a transaction has too.
+    fn is_named(number: usize, name: &Name, killed: &[(usize, Name)]) -> bool {
+        let mut same = killed.iter().filter(|(other, of)| *other != number && of.0 == name.0);
+        same.any(|(_, of)| of.1 <= name.2 && name.1 <= of.2)
+    }
+
+    /// The transactions of which somebody killed a put.
+    fn killed_names(&self) -> Vec<(usize, Name)> {
+        let made = self.made.iter().enumerate();
+        let by_put: BTreeMap<Number, usize> =
+            made.flat_map(|(number, made)| made.puts.iter().map(move |put| (*put, number))).collect();
+        let killed = self.made.iter().flat_map(|made| &made.kills).filter_map(|put| by_put.get(put));
+        killed.map(|number| (*number, self.made[*number].name)).collect()
+    }
+
+    /// Judges what is live at the end, everywhere the same. Says how many puts are only in a table of forks.
+    pub fn judge(&self, live: &[Number]) -> Result<u64, Violation> {
         let histories = self.histories();
         let parted = |author: usize| histories.get(&author).and_then(|(_, parted)| *parted);
         let too_long = |author: usize| {
             let Some((names, Some(parted))) = histories.get(&author) else { return false };
             names.iter().filter(|((_, _, last), _)| last >= parted).count() > HEAD_TAGS
         };
-        let sure: BTreeMap<usize, Name> =
-            self.held.iter().flatten().filter_map(|(number, names)| Some((*number, *names.last()?))).collect();
+        let sure: BTreeMap<usize, Name> = self
+            .held
+            .iter()
+            .flatten()
+            .filter_map(|(number, names)| Some((*number, *names.last()?)))
+            .collect();
         let mut seen = BTreeSet::new();
         for put in live {
             if !seen.insert(*put) && !self.imaged.contains(put) {
@@ -174,21 +230,24 @@ impl Ledger {
             }
         }
         let killed: BTreeSet<Number> = self.made.iter().flat_map(|made| made.kills.iter().copied()).collect();
-        let mut verdict = Verdict::default();
+        let named = self.killed_names();
+        let mut kept = 0;
         for (number, name) in &sure {
-            let lost = |put: &&Number| !seen.contains(put) && !killed.contains(put) && !self.imaged.contains(put);
+            let lost =
+                |put: &&Number| !seen.contains(put) && !killed.contains(put) && !self.imaged.contains(put);
             for put in self.made[*number].puts.iter().filter(lost) {
-                if self.kept.contains(put) && parted(name.0).is_some() {
-                    verdict.kept += 1;
-                } else if blind {
-                    verdict.gone += 1;
-                } else if parted(name.0).is_none() {
+                let forked = parted(name.0).is_some();
+                if self.kept.contains(put) && forked {
+                    kept += 1;
+                } else if blind || (forked && Self::is_named(*number, name, &named)) {
+                    continue;
+                } else if !forked {
                     return broken("I1", format!("put {put} of {name:?}, which never forked, is gone"));
                 } else {
                     return broken("forks", format!("put {put} of {name:?} is gone without trace"));
                 }
             }
         }
-        Ok(verdict)
+        Ok(kept)
     }
 }

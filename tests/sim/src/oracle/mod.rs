@@ -15,7 +15,7 @@ use std::fmt;
 use rejoin_core::id::Root;
 
 pub use happened::check_winner;
-pub use ledger::{Ledger, Number, Verdict};
+pub use ledger::{Ledger, Number};
 pub use record::{Author, Issued, Mutation, Put, Record};
 pub use view::{View, check_row};
 
