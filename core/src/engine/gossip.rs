@@ -3,6 +3,7 @@
 //! Gossip only saves time. A message may come late, twice, out of order or never; whatever it cannot deliver is found by
 //! the next hello. Runs that arrive before their past are kept, verified, up to a bound.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -151,9 +152,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// A verified run showed another history.
-    fn forked(&mut self, replica: ReplicaId, proof: Option<(SignedHead, Tags)>) -> Result<(), StoreError> {
+    fn forked(
+        &mut self,
+        replica: ReplicaId,
+        proof: Option<Box<(SignedHead, Tags)>>,
+    ) -> Result<(), StoreError> {
         match proof {
-            Some((head, tags)) if self.space.heed(&head, &tags)? => Ok(()),
+            Some(proof) if self.space.heed(&proof.0, &proof.1)? => Ok(()),
             _ => self.space.mark_forked(replica),
         }
     }

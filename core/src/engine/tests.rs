@@ -11,7 +11,7 @@ use crate::codec::{self, BoundedVec};
 use crate::id::{Chain, SpaceId};
 use crate::identity::Ed25519;
 use crate::row::{Kind, Object, Payload, ReadRows, WriteRows};
-use crate::store::{Commit, MemoryStore};
+use crate::store::{Commit, MemoryStore, Store, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };
@@ -298,4 +298,27 @@ fn a_bulk_that_lacks_entries_is_given_up_and_asked_for_anew() {
     assert!(pair.closed.is_empty());
     assert_eq!(pair.engines[1].stats().bulk_aborted, 1);
     pair.check_same();
+}
+
+/// Heads of format 2 end before their tags.
+#[test]
+fn a_store_of_format_2_opens_and_goes_on() {
+    let mut pair = apart(1 << 20);
+    let mut changes = alloc::vec![(Table::Meta, b"format".to_vec(), Some(codec::encode(&2_u32)))];
+    for (replica, head) in pair.engines[0].space.durable.heads.iter() {
+        let mut bytes = codec::encode(head);
+        bytes.truncate(bytes.len() - codec::encode(&head.tags).len());
+        changes.push((Table::Replicas, replica.as_bytes().to_vec(), Some(bytes)));
+    }
+    let mut store = pair.engines[0].store_mut().clone();
+    store.apply(&Commit { id: 0, changes });
+    pair.engines[0] = engine(1, 3, 1 << 20, store);
+    pair.engines[0].check().unwrap();
+    pair.meet(1, |_, _| {});
+    write(&mut pair.engines[0], 1, "more");
+    pair.meet(2, |_, _| {});
+    pair.check_same();
+    let (store, number) = (pair.engines[0].store_mut().clone(), 3_u32);
+    assert_eq!(store.get(Table::Meta, b"format").unwrap(), Some(codec::encode(&number)));
+    engine(1, 4, 1 << 20, store).check().unwrap();
 }

@@ -5,6 +5,7 @@
 //! interleaved, in an order that respects causality; the longest prefix that ends at signatures only is applied, and the
 //! rest waits for more.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -46,7 +47,7 @@ pub(crate) enum Applied {
         replica: ReplicaId,
         /// What says so if the author signed it and not only whoever sent it: where that history stands, and how it came
         /// there.
-        proof: Option<(SignedHead, Tags)>,
+        proof: Option<Box<(SignedHead, Tags)>>,
     },
     /// A signature does not hold; nothing was applied.
     Invalid,
@@ -178,7 +179,7 @@ impl<S: Store> Space<S> {
         let last = run.last().filter(|last| self.signs(last));
         let proof = last.and_then(|last| {
             let (seq, chain, signature) = (last.delta.last_seq(), last.chain, last.signature?);
-            Some((SignedHead { replica, seq, chain, signature }, tags))
+            Some(Box::new((SignedHead { replica, seq, chain, signature }, tags)))
         });
         Applied::Fork { replica, proof }
     }

@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
 use crate::codec;
-use crate::id::{ReplicaId, SpaceId};
-use crate::planted::Rule;
+use crate::id::SpaceId;
 use crate::store::Store;
 use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, VectorEntry, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
@@ -152,25 +151,6 @@ impl Session {
         Ok(unaware)
     }
 
-    /// What the peer has of the own id: known from here on to be told, or to be looked at before anything is exchanged.
-    /// Its word is not enough to give up the id, so it is asked for the head.
-    fn look_at_own<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        own: ReplicaId,
-        entry: &VectorEntry,
-    ) -> Result<Option<Message>, End> {
-        if cx.space.own_passes(entry.seq(), &entry.chain)? == Some(false)
-            && cx.space.planted.keeps(Rule::H6NewIncarnation)
-            && cx.space.planted.keeps(Rule::OwnEntryFirst)
-        {
-            self.doubt = true;
-            return Ok(Some(Message::Show(own)));
-        }
-        cx.space.tell(entry.seq());
-        Ok(None)
-    }
-
     /// Tells a replica that went back in time how far it once was.
     fn remind<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
         let Some(replica) = self.name(cx, key, me) else { return };
@@ -180,35 +160,6 @@ impl Session {
         if further || head.forked {
             cx.send(&Message::YouWere(YouWere::of(&replica, head)));
         }
-    }
-
-    /// Shows an owner what is known here of its replica.
-    pub(super) fn on_show<S: Store>(cx: &mut Context<'_, S>, replica: &ReplicaId) {
-        if let Some(head) = cx.space.durable.heads.get(replica) {
-            cx.send(&Message::YouWere(YouWere::of(replica, head)));
-        }
-    }
-
-    pub(super) fn on_you_were<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        you: &YouWere,
-    ) -> Result<(), End> {
-        let YouWere { head, tags } = you;
-        if cx.space.heads.get(&head.replica).is_none() {
-            return Ok(());
-        }
-        if !cx.space.is_signed(head) || !tags.precede(head.seq) {
-            return Err(MISBEHAVED);
-        }
-        // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
-        // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
-        cx.space.heed(head, tags)?;
-        // The answer to the next hello ends the doubt; it is not said at once again and again, whatever the peer says.
-        if self.doubt {
-            self.say_dropped(cx.now);
-        }
-        Ok(())
     }
 
     pub(super) fn say_root<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {

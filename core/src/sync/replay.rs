@@ -87,8 +87,8 @@ impl Session {
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.drop_queue(cx.now),
             Applied::Fork { replica, proof } => {
-                if let Some((head, tags)) = proof
-                    && !cx.space.heed(&head, &tags)?
+                if let Some(proof) = proof
+                    && !cx.space.heed(&proof.0, &proof.1)?
                 {
                     cx.space.mark_forked(replica)?;
                 }

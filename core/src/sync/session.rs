@@ -337,28 +337,6 @@ impl Session {
         self.committing = self.settled;
     }
 
-    /// Own deltas got another name: what was said of them does not hold, and what was asked for by it is void. The peer
-    /// is told once that is durable, and nothing is sent before it has answered.
-    pub(crate) fn start_over<S: Store>(&mut self, cx: &mut Context<'_, S>) {
-        if let Some(serving) = self.serving.take() {
-            cx.send(&Message::BulkVoid(serving.round));
-        }
-        if cx.take.as_ref().is_some_and(|take| take.session == cx.id) {
-            self.give_up_bulk(cx);
-        }
-        self.on_dropped();
-        (self.offer, self.offered, self.doubt) = (None, false, false);
-        self.misfits.clear();
-        self.drop_queue(cx.now);
-        self.settled = self.received;
-        self.hello_soon(cx.now, cx.space.settles_at());
-    }
-
-    /// Whether it is known what the peer has, and nothing of it is in doubt.
-    pub(crate) const fn knows_peer(&self) -> bool {
-        self.peer_known && !self.doubt
-    }
-
     /// The commit failed: frames that it covered are lost, and memory is as it was before them.
     pub(crate) fn on_commit_failed(&mut self, now: Now) {
         self.drop_queue(now);

@@ -54,6 +54,9 @@ pub struct Ledger {
     pub kept: BTreeSet<Number>,
 }
 
+/// Transactions by name, and the seq at which two histories of them part.
+type History = (BTreeSet<(Name, usize)>, Option<u64>);
+
 fn covers(vector: &Vector, name: &Name) -> bool {
     vector.seq(name.0) >= name.2
 }
@@ -162,8 +165,8 @@ impl Ledger {
     }
 
     /// By author: the names that transactions have now, and where the histories part, if there are two.
-    fn histories(&self) -> BTreeMap<usize, (BTreeSet<(Name, usize)>, Option<u64>)> {
-        let mut by_author: BTreeMap<usize, (BTreeSet<(Name, usize)>, Option<u64>)> = BTreeMap::new();
+    fn histories(&self) -> BTreeMap<usize, History> {
+        let mut by_author: BTreeMap<usize, History> = BTreeMap::new();
         let mut named: BTreeSet<usize> = BTreeSet::new();
         let mut enter = |name: Name, number: usize| {
             by_author.entry(name.0).or_default().0.insert((name, number));
