@@ -3,8 +3,9 @@
 //! A peer can make this process hold at most [`SESSION_BUFFER_BYTES`] for one session plus its share of the stage,
 //! which lies on disk.
 
-/// Most entries in the table of forks; what a merge loses beyond that is gone.
-pub const FORKS_KEPT: usize = 16_384;
+/// Most bytes in the table of forks; what merges lose beyond that is gone. Entries that a delta killed by name, most of them
+/// in order, take no more than half of it.
+pub const FORKS_BYTES: usize = 16 * 1024 * 1024;
 /// Most chains that are kept of each replica beyond its log, at the ends of its last deltas: four tell most forks from
 /// absences, sixteen nearly all (ARCHITECTURE.md has the table).
 pub const HEAD_TAGS: usize = 16;

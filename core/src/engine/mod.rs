@@ -193,7 +193,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Visits entries of replicas with two histories that merging lost, with their rows, by rising dot. Many of them were
-    /// killed in order; some are work that nothing else holds. There are at most [`crate::limits::FORKS_KEPT`].
+    /// killed in order; some are work that nothing else holds. There are at most [`crate::limits::FORKS_BYTES`].
     pub fn visit_forks(&self, visit: &mut dyn FnMut(&RowKey, &Entry)) -> Result<(), StoreError> {
         self.space.visit_forks(visit)
     }

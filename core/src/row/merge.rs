@@ -33,9 +33,18 @@ pub trait Holder {
 
     /// Lets a live dot go that was killed elsewhere. Unless its author has two histories: then what was killed there, or
     /// is not held there, may be another content, and a holder that knows may keep this one apart.
-    fn lose(&mut self, dot: &Dot) -> Result<(), Self::Error> {
+    fn lose(&mut self, dot: &Dot, _how: Loss) -> Result<(), Self::Error> {
         self.remove(dot)
     }
+}
+
+/// How an entry dies that was killed elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A delta names its dot.
+    Named,
+    /// The other side has seen its dot and does not hold it.
+    Missing,
 }
 
 /// A foreign state, as far as merging needs it.
@@ -57,7 +66,7 @@ pub struct Snapshot {
 /// Applies a delta that is next in sequence and whose dependencies and kills are known. The caller advances the vector.
 pub fn apply<H: Holder>(holder: &mut H, delta: &Delta) -> Result<(), H::Error> {
     // A kill names a dot alone. Of a replica with two histories it may mean another content than the one held.
-    each(holder, &delta.kills, H::lose)?;
+    each(holder, &delta.kills, |holder, dot| holder.lose(dot, Loss::Named))?;
     for (key, entry) in delta.entries() {
         holder.insert(key, entry)?;
     }
@@ -99,7 +108,7 @@ pub fn join<H: Holder>(
     if !planted.keeps(Rule::BRemoveDead) {
         return Ok(());
     }
-    each(holder, &theirs.dead, H::lose)?;
+    each(holder, &theirs.dead, |holder, dot| holder.lose(dot, Loss::Missing))?;
     for (replica, seq) in theirs.vv.iter() {
         let live = theirs.live.runs(&replica);
         for held in holder.live_within(&replica, theirs.compared.seq(&replica) + 1, seq)? {
@@ -107,7 +116,7 @@ pub fn join<H: Holder>(
             // The other side has seen this dot and does not hold it: it was killed there.
             let dead = !live.is_some_and(|live| live.contains(held));
             if dead && (planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot)) {
-                holder.lose(&dot)?;
+                holder.lose(&dot, Loss::Missing)?;
             }
         }
     }

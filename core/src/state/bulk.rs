@@ -17,7 +17,7 @@ use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::limits::CHUNK_RUNS;
 use crate::planted::Rule;
-use crate::row::merge::{self, Snapshot};
+use crate::row::merge::{self, Loss, Snapshot};
 use crate::row::{DotRuns, Entry, RowKey, Runs};
 use crate::state::remote::Step;
 use crate::state::{Applied, Head, Received, SignedHead, Space, Tags, overlay};
@@ -265,7 +265,7 @@ impl<S: Store> Space<S> {
             } else {
                 (key.clone(), entry.clone())
             };
-            self.overlay.keep_loser(&loser_key, &loser, &mut self.forks_kept)?;
+            self.overlay.keep_loser(&loser_key, &loser, Loss::Missing, &mut self.forks_bytes)?;
             if mine.hash < entry.hash {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;

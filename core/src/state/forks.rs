@@ -9,7 +9,8 @@ use core::ops::ControlFlow;
 
 use crate::codec;
 use crate::id::Dot;
-use crate::limits::FORKS_KEPT;
+use crate::limits::FORKS_BYTES;
+use crate::row::merge::Loss;
 use crate::row::{Entry, RowKey};
 use crate::state::bulk::Staged;
 use crate::state::{Overlay, Space, overlay};
@@ -22,18 +23,21 @@ fn name(entry: &Entry) -> Vec<u8> {
 }
 
 impl<S: Store> Overlay<S> {
-    /// Keeps an entry that lost, unless there are too many. `kept` is how many there are.
+    /// Keeps an entry that lost, if there is room. `bytes` is how much is kept.
     pub(super) fn keep_loser(
         &mut self,
         key: &RowKey,
         entry: &Entry,
-        kept: &mut usize,
+        how: Loss,
+        bytes: &mut usize,
     ) -> Result<(), StoreError> {
         let name = name(entry);
-        if *kept < FORKS_KEPT && self.get(Table::Forks, &name)?.is_none() {
-            *kept += 1;
-            let loser = Staged { key: key.clone(), entry: entry.clone() };
-            self.put(Table::Forks, name, codec::encode(&loser));
+        let loser = codec::encode(&Staged { key: key.clone(), entry: entry.clone() });
+        let room = if how == Loss::Named { FORKS_BYTES / 2 } else { FORKS_BYTES };
+        let size = name.len() + loser.len();
+        if *bytes + size <= room && self.get(Table::Forks, &name)?.is_none() {
+            *bytes += size;
+            self.put(Table::Forks, name, loser);
         }
         Ok(())
     }
@@ -58,21 +62,19 @@ impl<S: Store> Space<S> {
     /// Lets go of one of them.
     pub(crate) fn forget_fork(&mut self, entry: &Entry) -> Result<bool, StoreError> {
         let name = name(entry);
-        let held = self.overlay.get(Table::Forks, &name)?.is_some();
-        if held {
-            self.overlay.delete(Table::Forks, name);
-            self.forks_kept -= 1;
-        }
-        Ok(held)
+        let Some(held) = self.overlay.get(Table::Forks, &name)? else { return Ok(false) };
+        self.forks_bytes -= name.len() + held.len();
+        self.overlay.delete(Table::Forks, name);
+        Ok(true)
     }
 
-    /// How many there are.
-    pub(super) fn count_forks(&self) -> Result<usize, StoreError> {
-        let mut count = 0;
-        self.overlay.scan(Table::Forks, &[], &mut |_, _| {
-            count += 1;
+    /// How many bytes there are.
+    pub(super) fn measure_forks(&self) -> Result<usize, StoreError> {
+        let mut bytes = 0;
+        self.overlay.scan(Table::Forks, &[], &mut |key, value| {
+            bytes += key.len() + value.len();
             ControlFlow::Continue(())
         })?;
-        Ok(count)
+        Ok(bytes)
     }
 }

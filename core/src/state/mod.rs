@@ -131,8 +131,8 @@ pub(crate) struct Space<S> {
     /// Staged dots that a peer held another content of. They are not told as staged: each peer sends its own.
     disputed: BTreeSet<Dot>,
     in_flight: Option<InFlight>,
-    /// How many entries the table of forks has.
-    forks_kept: usize,
+    /// How many bytes the table of forks has.
+    forks_bytes: usize,
     /// Replicas that a bulk being committed says have two histories.
     doubtful: BTreeSet<ReplicaId>,
     /// What data types whose rows name replicas do when the own id changes.
@@ -186,11 +186,11 @@ impl<S: Store> Space<S> {
             stage_used: true,
             disputed: BTreeSet::new(),
             in_flight: None,
-            forks_kept: 0,
+            forks_bytes: 0,
             doubtful: BTreeSet::new(),
             carry,
         };
-        space.forks_kept = space.count_forks()?;
+        space.forks_bytes = space.measure_forks()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         space.told = Told::opened(space.replica().and_then(|own| space.heads.get(&own)));
         // A damaged record: nobody vouches for an id that is not made of this device's key.

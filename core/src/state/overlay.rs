@@ -11,7 +11,7 @@ use core::ops::{Bound, ControlFlow};
 use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
-use crate::row::merge::Holder;
+use crate::row::merge::{Holder, Loss};
 use crate::row::{Entry, Object, RowKey};
 use crate::state::bulk;
 use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
@@ -297,9 +297,9 @@ pub(crate) struct Held<'a, S> {
     pub(crate) seen: &'a dyn Fn(&Dot) -> bool,
     /// Rows that changed, for whoever watches.
     pub(crate) touched: &'a mut Vec<RowKey>,
-    /// Replicas with two histories, and how many entries that such lost are kept.
+    /// Replicas with two histories, and how many bytes of what such lost are kept.
     pub(crate) doubtful: &'a dyn Fn(&ReplicaId) -> bool,
-    pub(crate) forks_kept: &'a mut usize,
+    pub(crate) forks_bytes: &'a mut usize,
 }
 
 impl<S: Store> Holder for Held<'_, S> {
@@ -325,10 +325,10 @@ impl<S: Store> Holder for Held<'_, S> {
         Ok(())
     }
 
-    fn lose(&mut self, dot: &Dot) -> Result<(), StoreError> {
+    fn lose(&mut self, dot: &Dot, how: Loss) -> Result<(), StoreError> {
         if let Some((key, entry)) = self.overlay.remove_dot(dot)? {
             if (self.doubtful)(&dot.replica) {
-                self.overlay.keep_loser(&key, &entry, self.forks_kept)?;
+                self.overlay.keep_loser(&key, &entry, how, self.forks_bytes)?;
             }
             self.touched.push(key);
         }

@@ -283,7 +283,7 @@ impl<S: Store> Space<S> {
             seen: &|dot| heads.contains(dot),
             touched: &mut touched,
             doubtful: &|id| said.contains(id) || heads.get(id).is_some_and(|head| head.forked),
-            forks_kept: &mut self.forks_kept,
+            forks_bytes: &mut self.forks_bytes,
         })?;
         for key in &touched {
             if self.overlay.row(key)?.len() > 1 {
