@@ -185,6 +185,14 @@ pub enum Event {
         /// The retired id.
         old: ReplicaId,
     },
+    /// Own transactions that nobody else had heard of got new names, because the old id was written elsewhere:
+    /// [`crate::engine::Engine::current`] turns dots after `old` into theirs.
+    Renamed {
+        /// The last own dot that keeps its name; seq 0 when none does.
+        old: Dot,
+        /// The id that all later ones have now.
+        new: ReplicaId,
+    },
     /// A timestamp was too far ahead of this machine's clock to be believed. Its data was taken all the same.
     ClockSuspect {
         /// Who wrote it.
@@ -317,6 +325,8 @@ pub struct Stats {
     pub clock_suspects: u64,
     /// Forks seen.
     pub forks: u64,
+    /// Own deltas that nobody knew got a new id.
+    pub renames: u64,
     /// New incarnations taken.
     pub incarnations: u64,
     /// Commits that failed.

@@ -3,6 +3,12 @@
 //! A peer can make this process hold at most [`SESSION_BUFFER_BYTES`] for one session plus its share of the stage,
 //! which lies on disk.
 
+/// Most bytes in the table of forks; what merges lose beyond that is gone. Entries that a delta killed by name, most of them
+/// in order, take no more than half of it.
+pub const FORKS_BYTES: usize = 16 * 1024 * 1024;
+/// Most chains that are kept of each replica beyond its log, at the ends of its last deltas: four tell most forks from
+/// absences, sixteen nearly all (ARCHITECTURE.md has the table).
+pub const HEAD_TAGS: usize = 16;
 /// Longest row key in bytes (kind, path, element). Keys are held in memory by readers and compared often.
 pub const KEY_BYTES: usize = 1024;
 /// Deepest object path, in components. Paths are for people; 32 levels is more than any app shows.

@@ -20,6 +20,10 @@ pub enum Rule {
     H5NoSkips,
     /// H6: a store that went back in time gets a new incarnation before it writes.
     H6NewIncarnation,
+    /// F1C-16: own deltas wait until the peer has said what it has of the own id.
+    OwnEntryFirst,
+    /// F1C-16: what was never told gets a new id before anything is sent.
+    RenameUntold,
     /// (a) a staged dot is inserted only if it is live in the snapshot.
     AInsertIfLive,
     /// (a) a staged dot is inserted only with the content that the snapshot has.
@@ -44,13 +48,15 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order of the table that the tests print.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::H1OneCommit,
         Self::H2VectorFirst,
         Self::H3NoGaps,
         Self::H4RemovalBurns,
         Self::H5NoSkips,
         Self::H6NewIncarnation,
+        Self::OwnEntryFirst,
+        Self::RenameUntold,
         Self::AInsertIfLive,
         Self::AInsertIfSame,
         Self::AInsertIfUnknown,

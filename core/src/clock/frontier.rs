@@ -53,6 +53,14 @@ impl Frontier {
         self.0.insert(last.replica, last.seq);
     }
 
+    /// A maximal dot has another name from now on.
+    pub fn rename(&mut self, old: Dot, new: Dot) {
+        if self.contains(&old) {
+            self.0.remove(&old.replica);
+            self.0.insert(new.replica, new.seq);
+        }
+    }
+
     /// The frontier of two joined histories, each given with its vector from *before* the join: a maximal dot of one
     /// side stays if the other side has not seen it, or holds it as maximal too.
     pub fn join(&self, mine: &VersionVector, theirs: &Self, their_vv: &VersionVector) -> Self {

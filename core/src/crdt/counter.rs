@@ -79,13 +79,13 @@ impl GCounterView {
 
 /// What went up and what went down, each on its own: both only grow, so the larger of two is the later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Totals {
-    up: u64,
-    down: u64,
+pub(super) struct Totals {
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 impl Totals {
-    fn max(self, other: Self) -> Self {
+    pub(super) fn max(self, other: Self) -> Self {
         Self { up: self.up.max(other.up), down: self.down.max(other.down) }
     }
 }
@@ -185,21 +185,21 @@ impl PnCounter {
     }
 }
 
-fn total_row(object: &Object, replica: &ReplicaId) -> Result<RowKey, DataError> {
+pub(super) fn total_row(object: &Object, replica: &ReplicaId) -> Result<RowKey, DataError> {
     Ok(object.row(replica.as_bytes())?)
 }
 
-fn reset_row(object: &Object, replica: &ReplicaId) -> Result<RowKey, DataError> {
+pub(super) fn reset_row(object: &Object, replica: &ReplicaId) -> Result<RowKey, DataError> {
     let mut element = Vec::from(*replica.as_bytes());
     element.push(0);
     Ok(object.row(&element)?)
 }
 
-fn replica_of(element: &[u8]) -> Option<ReplicaId> {
+pub(super) fn replica_of(element: &[u8]) -> Option<ReplicaId> {
     element.try_into().ok().map(ReplicaId::from_bytes)
 }
 
-fn payload<T: Serialize>(totals: &T) -> Payload {
+pub(super) fn payload<T: Serialize>(totals: &T) -> Payload {
     Payload::new(codec::encode(totals)).expect("two varints are within the limit of a payload")
 }
 

@@ -29,6 +29,7 @@
 //! types (INRIA RR-7506, 2011), for the types; Almeida, Shoker, Baquero, Delta state replicated data types (arXiv
 //! 1603.01529), for their form over dots.
 
+mod carry;
 mod counter;
 mod draft;
 mod flag;
@@ -38,6 +39,7 @@ mod set;
 mod standalone;
 mod view;
 
+pub(crate) use carry::Counters;
 pub use counter::{GCounter, GCounterView, PnCounter, PnCounterView};
 pub use draft::Draft;
 pub use flag::{Flag, FlagView};

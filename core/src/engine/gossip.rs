@@ -3,6 +3,7 @@
 //! Gossip only saves time. A message may come late, twice, out of order or never; whatever it cannot deliver is found by
 //! the next hello. Runs that arrive before their past are kept, verified, up to a bound.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -15,9 +16,9 @@ use crate::identity::signed_head;
 use crate::limits::GOSSIP_BYTES;
 use crate::planted::Rule;
 use crate::row::chain_start;
-use crate::state::{Applied, LogRecord, Received};
+use crate::state::{Applied, LogRecord, Received, SignedHead, Tags};
 use crate::store::{Store, StoreError};
-use crate::sync::message::{Announcement, Gossip, Gossiped, Intro, YouWere};
+use crate::sync::message::{Announcement, Gossip, Gossiped, Intro};
 use crate::sync::{Session, unpack_alone};
 
 /// Verified runs whose past is not here yet.
@@ -47,6 +48,11 @@ fn gossip(record: &LogRecord, intro: Intro) -> Option<Vec<u8>> {
 impl<S: Store> Engine<S> {
     /// Publishes own deltas that became durable since the last time.
     pub(super) fn publish(&mut self) -> Result<(), StoreError> {
+        // What another copy of this store wrote meanwhile only a peer can tell: that comes first.
+        let may_tell = self.met || !self.space.planted.keeps(Rule::OwnEntryFirst);
+        if self.space.is_parting() || !may_tell {
+            return Ok(());
+        }
         let (from, end) = (self.published, self.space.durable.log.next);
         self.published = end;
         let by_gossip = matches!(self.config.push, Push::Gossip | Push::Auto(_))
@@ -61,12 +67,14 @@ impl<S: Store> Engine<S> {
         })?;
         let Some(head) = self.space.durable.heads.get(&own) else { return Ok(()) };
         let intro = Intro { device: head.device, nonce: head.nonce };
-        let head = YouWere::of(&own, head);
+        let durable = head.seq;
+        let head = SignedHead::of(&own, head);
         for record in records {
             let frame = gossip(&record, intro)
                 .unwrap_or_else(|| codec::encode(&Gossip::Announce(Announcement { head, intro })));
             self.space.stats.gossip_out += 1;
             self.out.push_back(Output::Publish { frame });
+            self.space.tell(durable);
         }
         Ok(())
     }
@@ -122,9 +130,9 @@ impl<S: Store> Engine<S> {
                 self.retry_early();
             }
             Applied::Invalid => return Ok(Verdict::Reject),
-            Applied::Fork { replica, .. } => {
+            Applied::Fork { replica, proof } => {
                 // The delta was verified above.
-                self.space.mark_forked(replica)?;
+                self.forked(replica, proof)?;
                 self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
             }
             Applied::Missing if self.early.bytes + bytes <= self.config.early_bytes => {
@@ -141,6 +149,18 @@ impl<S: Store> Engine<S> {
             }
         }
         Ok(Verdict::Relay)
+    }
+
+    /// A verified run showed another history.
+    fn forked(
+        &mut self,
+        replica: ReplicaId,
+        proof: Option<Box<(SignedHead, Tags)>>,
+    ) -> Result<(), StoreError> {
+        match proof {
+            Some(proof) => self.space.heed_fork(&proof.0, &proof.1),
+            None => self.space.mark_forked(replica),
+        }
     }
 
     /// Applies early runs whose past has arrived.
@@ -168,8 +188,8 @@ impl<S: Store> Engine<S> {
                         self.early.runs.insert(key, run);
                     }
                     Ok(Applied::Invalid) => {}
-                    Ok(Applied::Fork { replica, .. }) => {
-                        if let Err(error) = self.space.mark_forked(replica) {
+                    Ok(Applied::Fork { replica, proof }) => {
+                        if let Err(error) = self.forked(replica, proof) {
                             return self.fail(error);
                         }
                     }

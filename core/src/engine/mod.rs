@@ -17,6 +17,7 @@ pub use crate::boundary::{
     Config, Event, GossipId, Input, Now, Output, Push, Reason, Role, SessionId, Stats, Traffic, Verdict,
 };
 use crate::clock::VersionVector;
+use crate::crdt::Counters;
 use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
@@ -47,6 +48,8 @@ pub struct Engine<S> {
     now: Now,
     /// The log up to here was published by gossip.
     published: u64,
+    /// A peer has said what it has of the own id, since this was opened.
+    met: bool,
     /// The store failed: nothing more is written or said.
     failed: Option<StoreError>,
 }
@@ -59,7 +62,7 @@ impl<S: Store> Engine<S> {
         store: S,
         seed: [u8; 32],
     ) -> Result<Self, OpenError> {
-        let space = Space::open(&config, identity, store, seed)?;
+        let space = Space::open(&config, identity, store, seed, &Counters)?;
         let published = space.durable.log.next;
         Ok(Self {
             config,
@@ -70,6 +73,7 @@ impl<S: Store> Engine<S> {
             out: VecDeque::new(),
             now: Now { mono_ms: 0, wall_ms: 0 },
             published,
+            met: false,
             failed: None,
         })
     }
@@ -192,6 +196,22 @@ impl<S: Store> Engine<S> {
         self.space.replica()
     }
 
+    /// What an own dot is called now: [`Event::Renamed`] gives those that nobody else had heard of another name.
+    pub fn current(&self, dot: Dot) -> Dot {
+        self.space.current(dot)
+    }
+
+    /// Visits entries of replicas with two histories that merging lost, with their rows, by rising dot. Many of them were
+    /// killed in order; some are work that nothing else holds. There are at most [`crate::limits::FORKS_BYTES`].
+    pub fn visit_forks(&self, visit: &mut dyn FnMut(&RowKey, &Entry)) -> Result<(), StoreError> {
+        self.space.visit_forks(visit)
+    }
+
+    /// Forgets one of them; says whether it was there. Durable with the next commit.
+    pub fn forget_fork(&mut self, entry: &Entry) -> Result<bool, StoreError> {
+        self.space.forget_fork(entry)
+    }
+
     /// Whether two histories were seen under this id.
     pub fn is_forked(&self, replica: &ReplicaId) -> bool {
         self.space.heads.get(replica).is_some_and(|head| head.forked)
@@ -212,9 +232,10 @@ impl<S: Store> Engine<S> {
         self.sessions.get(&session).map(Session::held)
     }
 
-    /// Whether a dot is durable here.
+    /// Whether a dot is durable here, under its old name or the one that it has now.
     pub fn is_durable(&self, dot: &Dot) -> bool {
-        self.space.durable.heads.contains(dot)
+        let durable = &self.space.durable.heads;
+        durable.contains(dot) || durable.contains(&self.current(*dot))
     }
 
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.
@@ -259,6 +280,7 @@ impl<S: Store> Engine<S> {
         };
         let result = run(session, &mut context);
         session.on_run(context.sent);
+        self.met |= session.knows_peer();
         match result {
             Ok(()) => {}
             Err(End::Peer(reason)) => {
@@ -307,7 +329,11 @@ impl<S: Store> Engine<S> {
                 }
                 return;
             }
-            Err(error) => self.space.revert(error),
+            Err(error) => {
+                if let Err(error) = self.space.revert(error) {
+                    return self.fail(error);
+                }
+            }
         }
         self.early.clear();
         if let Some(take) = self.take.take() {
@@ -336,6 +362,15 @@ impl<S: Store> Engine<S> {
     /// Lets everything go on that can: sessions, then the next commit, then gossip.
     fn settle(&mut self) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        if self.space.take_renamed() {
+            self.early.clear();
+            for id in &ids {
+                self.with_session(*id, |session, cx| {
+                    session.start_over(cx);
+                    Ok(())
+                });
+            }
+        }
         for id in ids {
             self.with_session(id, Session::advance);
         }

@@ -39,6 +39,21 @@ pub trait Holder {
 
     /// Kills a live dot; nothing happens when it is not live.
     fn remove(&mut self, dot: &Dot) -> Result<(), Self::Error>;
+
+    /// Lets a live dot go that was killed elsewhere. Unless its author has two histories: then what was killed there, or
+    /// is not held there, may be another content, and a holder that knows may keep this one apart.
+    fn lose(&mut self, dot: &Dot, _how: Loss) -> Result<(), Self::Error> {
+        self.remove(dot)
+    }
+}
+
+/// How an entry dies that was killed elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A delta names its dot.
+    Named,
+    /// The other side has seen its dot and does not hold it.
+    Missing,
 }
 
 /// A foreign state, as far as merging needs it.
@@ -62,7 +77,8 @@ pub fn apply<H: Holder>(holder: &mut H, delta: &Delta) -> Result<(), H::Error> {
     for (replica, runs) in delta.kills.iter() {
         for (first, last) in runs.iter() {
             for seq in holder.live_within(replica, first, last, usize::MAX)? {
-                holder.remove(&Dot::new(*replica, seq))?;
+                // A kill names a dot alone. Of a replica with two histories it may mean another content than the one held.
+                holder.lose(&Dot::new(*replica, seq), Loss::Named)?;
             }
         }
     }
@@ -146,7 +162,7 @@ pub fn remove_dead<H: Holder>(
     for seq in held.iter().copied().filter(|seq| !live.is_some_and(|live| live.contains(*seq))) {
         let dot = Dot::new(replica, seq);
         if listed || planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot) {
-            holder.remove(&dot)?;
+            holder.lose(&dot, Loss::Missing)?;
         }
     }
     let Some(done) = held.last().filter(|_| held.len() == PAGE) else { return Ok(false) };

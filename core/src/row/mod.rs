@@ -9,6 +9,7 @@
 //! flat elements, as in Riak's bigsets (arXiv 1605.06424).
 
 mod access;
+mod carry;
 mod delta;
 mod entry;
 mod key;
@@ -17,6 +18,7 @@ pub mod merge;
 mod runs;
 
 pub use access::{DataError, ReadRows, WriteRows};
+pub use carry::{Carry, Named};
 pub(crate) use delta::chain_start;
 pub use delta::{Delta, DeltaError, Deps, Put};
 pub use entry::{Entry, Payload};

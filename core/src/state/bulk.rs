@@ -5,7 +5,7 @@
 //! so that an interrupted sync is resumed with any peer. At the end one commit changes entries, removals, vector,
 //! frontier and floors together: joining the whole vector with part of the difference is how other engines lost data.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::boundary::{Event, Now};
 use crate::clock::{Frontier, VersionVector};
 use crate::codec;
-use crate::error::CodecError;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::limits::CHUNK_RUNS;
 use crate::planted::Rule;
-use crate::row::merge::Snapshot;
+use crate::row::merge::{Loss, Snapshot};
 use crate::row::{DotRuns, Entry, RowKey, Runs};
 use crate::state::remote::Step;
-use crate::state::{Head, Received, Space, overlay};
+use crate::state::{Head, Received, SignedHead, Space, Tags, overlay};
 use crate::store::{Store, StoreError, Table};
 
 /// A replica's head as a bulk ships it.
@@ -32,18 +31,26 @@ pub(crate) struct BulkHead {
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
     pub(crate) signature: Signature,
+    /// How its history came there.
+    pub(crate) tags: Tags,
 }
 
 impl BulkHead {
     pub(crate) fn of(replica: ReplicaId, head: &Head) -> Self {
         let Head { seq, chain, device, nonce, signature, .. } = *head;
-        Self { replica, seq, chain, device, nonce, signature }
+        Self { replica, seq, chain, device, nonce, signature, tags: head.tags.clone() }
     }
 
     /// As a head of this store: nothing of it is in the log.
     pub(crate) fn to_head(&self) -> Head {
         let Self { seq, chain, device, nonce, signature, .. } = *self;
-        Head { seq, chain, device, nonce, signature, floor: seq, forked: false }
+        Head { seq, chain, device, nonce, signature, floor: seq, forked: false, tags: self.tags.clone() }
+    }
+
+    /// Without what surrounds the signature.
+    pub(crate) const fn signed(&self) -> SignedHead {
+        let Self { replica, seq, chain, signature, .. } = *self;
+        SignedHead { replica, seq, chain, signature }
     }
 }
 
@@ -64,6 +71,8 @@ pub(crate) struct Incoming {
     pub(crate) complete: bool,
     /// Live entries that are known here and say something else: one dot has two contents.
     pub(crate) contested: Vec<(RowKey, Entry)>,
+    /// Replicas that have two histories, as far as this side or the peer says.
+    pub(crate) doubtful: BTreeSet<ReplicaId>,
     /// What the peer applied after V.
     pub(crate) tail: VecDeque<Received>,
     /// What was known here when the session began; only a planted fault looks at it.
@@ -71,11 +80,11 @@ pub(crate) struct Incoming {
     pub(crate) known_at_start: VersionVector,
 }
 
-/// An entry of the stage.
+/// An entry of the stage, or of the table of forks.
 #[derive(Serialize, Deserialize)]
-struct Staged {
-    key: RowKey,
-    entry: Entry,
+pub(super) struct Staged {
+    pub(super) key: RowKey,
+    pub(super) entry: Entry,
 }
 
 impl<S: Store> Space<S> {
@@ -90,7 +99,7 @@ impl<S: Store> Space<S> {
     /// The staged entry of a dot.
     pub(crate) fn staged_entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
         let value = self.overlay.get(Table::Stage, &dot.to_bytes())?;
-        value.map(|value| decode_staged(dot, &value)).transpose()
+        value.map(|value| overlay::decode_staged(dot, &value)).transpose()
     }
 
     /// Whether the same dot is live here with another content.
@@ -119,6 +128,15 @@ impl<S: Store> Space<S> {
         self.overlay.delete(Table::Stage, dot.to_bytes().to_vec());
     }
 
+    /// Looks at the heads of a bulk before anything of it counts: for what is of two histories is merged otherwise. Says
+    /// whether own deltas were renamed for it: what was compared and told so far was about what they were.
+    pub(super) fn parts_with(&mut self, incoming: &Incoming) -> Result<bool, StoreError> {
+        for head in &incoming.heads {
+            self.heed(&head.signed(), &head.tags)?;
+        }
+        Ok(self.is_parting())
+    }
+
     /// How the tail applies on top of the join, if all of it does.
     pub(super) fn plan_tail(&self, incoming: &Incoming) -> Option<Vec<Step>> {
         let ahead = incoming.heads.iter().filter(|head| head.seq > self.heads.seq(&head.replica));
@@ -131,9 +149,6 @@ impl<S: Store> Space<S> {
     pub(super) fn join_head(&mut self, theirs: &BulkHead) -> Result<(), StoreError> {
         if !self.planted.keeps(Rule::DVector) {
             return Ok(());
-        }
-        if self.contradicts(&theirs.replica, theirs.seq, &theirs.chain)? {
-            self.mark_forked(theirs.replica)?;
         }
         let mine = self.heads.get(&theirs.replica).cloned();
         let (floor, forked) = mine.as_ref().map_or((0, false), |mine| (mine.floor, mine.forked));
@@ -173,12 +188,7 @@ impl<S: Store> Space<S> {
             } else {
                 (key.clone(), entry.clone())
             };
-            let mut name = loser.dot.to_bytes().to_vec();
-            name.extend_from_slice(&loser.hash.0);
-            if self.overlay.get(Table::Forks, &name)?.is_none() {
-                let loser = Staged { key: loser_key, entry: loser };
-                self.overlay.put(Table::Forks, name, codec::encode(&loser));
-            }
+            self.overlay.keep_loser(&loser_key, &loser, Loss::Missing, &mut self.forks_bytes)?;
             if mine.hash < entry.hash {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;
@@ -220,10 +230,4 @@ impl<S: Store> Space<S> {
         }
         Ok(())
     }
-}
-
-pub(super) fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
-    let staged: Staged = codec::decode(value).map_err(overlay::damaged)?;
-    let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
-    if sound { Ok((staged.key, staged.entry)) } else { Err(overlay::damaged(CodecError::Malformed)) }
 }

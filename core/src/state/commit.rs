@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::boundary::Event;
 use crate::clock::Frontier;
 use crate::codec;
-use crate::id::{Dot, ReplicaId, Root, VectorDigest};
+use crate::id::{Chain, Dot, ReplicaId, Root, VectorDigest};
 use crate::row::RowKey;
 use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
 use crate::state::live_tree::{LiveTree, TreeChanges};
@@ -49,7 +49,8 @@ impl Durable {
 /// A commit on its way to the disk.
 pub(super) struct InFlight {
     id: u64,
-    heads: Vec<(ReplicaId, Head)>,
+    /// None for a replica of which nothing is known any more: all of it got another name.
+    heads: Vec<(ReplicaId, Option<Head>)>,
     frontier: Frontier,
     log: LogBounds,
     tree: TreeChanges,
@@ -81,9 +82,10 @@ impl<S: Store> Space<S> {
         }
         self.own_changed = false;
         let changed = core::mem::take(&mut self.changed_heads);
-        let heads: Vec<_> = changed.into_iter().map(|id| (id, self.heads.0[&id].clone())).collect();
+        let heads: Vec<_> = changed.into_iter().map(|id| (id, self.heads.get(&id).cloned())).collect();
         for (replica, head) in &heads {
-            self.overlay.put(Table::Replicas, replica.as_bytes().to_vec(), codec::encode(head));
+            let value = head.as_ref().map(codec::encode);
+            self.overlay.change(Table::Replicas, replica.as_bytes().to_vec(), value);
         }
         let own = Own {
             lineage: self.lineage,
@@ -97,7 +99,13 @@ impl<S: Store> Space<S> {
             self.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
             self.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), self.id.0.to_vec());
         }
-        let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots));
+        // Where less is known of a replica than before, nodes may be left above what is its topmost one now.
+        let shorter = heads
+            .iter()
+            .filter(|(id, head)| head.as_ref().map_or(0, |head| head.seq) < self.durable.heads.seq(id));
+        let above: Vec<[u8; 24]> = shorter.map(|(id, _)| Dot::new(*id, u64::MAX).to_bytes()).collect();
+        let above = above.iter().map(<[u8; 24]>::as_slice);
+        let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots).chain(above));
         for (key, value) in tree.rows() {
             self.overlay.change(Table::Tree, key, value);
         }
@@ -126,10 +134,16 @@ impl<S: Store> Space<S> {
     }
 
     fn is_clean(&self) -> bool {
-        !self.overlay.is_dirty()
-            && self.changed_heads.is_empty()
-            && !self.own_changed
-            && self.merge.is_none()
+        !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed && self.merge.is_none()
+    }
+
+    /// The generation that all which is in memory now will be part of.
+    pub(crate) fn settles_at(&self) -> u64 {
+        match &self.in_flight {
+            _ if self.pending.is_some() || !self.is_clean() => self.overlay.gathering(),
+            Some(in_flight) => in_flight.id,
+            None => self.durable.generation,
+        }
     }
 
     /// Whether no commit is on its way.
@@ -156,7 +170,10 @@ impl<S: Store> Space<S> {
         for (replica, head) in done.heads {
             // The shape of a replica's tree depends on its seq.
             self.durable.outdated.insert(replica);
-            self.durable.heads.0.insert(replica, head);
+            match head {
+                Some(head) => self.durable.heads.0.insert(replica, head),
+                None => self.durable.heads.0.remove(&replica),
+            };
         }
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
@@ -169,7 +186,11 @@ impl<S: Store> Space<S> {
             self.stats.concurrent_rows += merged.concurrent_rows;
         }
         let saved = own_seq(&self.durable.heads);
-        if let Some(own) = done.own.filter(|_| saved > saved_before) {
+        self.parting.take_if(|parting| parting.commit <= id);
+        // What is renamed is saved once it has its new name.
+        let renamed =
+            |own: &ReplicaId| self.parting.as_ref().is_some_and(|parting| parting.old.replica == *own);
+        if let Some(own) = done.own.filter(|own| saved > saved_before && !renamed(own)) {
             self.events.push(Event::Saved { dot: Dot::new(own, saved) });
         }
         self.events.extend(merged.forks.into_iter().map(|replica| Event::Fork { replica }));
@@ -182,11 +203,17 @@ impl<S: Store> Space<S> {
         if !rows.is_empty() || merged.more {
             self.events.push(Event::Changed { rows, more: merged.more });
         }
+        self.heed_kept()?;
         Ok(news)
     }
 
     /// The commit in flight failed: memory goes back to what is durable. Nobody has heard of what is lost.
-    pub(crate) fn revert(&mut self, error: StoreError) {
+    pub(crate) fn revert(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.go_back(error)?;
+        self.heed_kept()
+    }
+
+    fn go_back(&mut self, error: StoreError) -> Result<(), StoreError> {
         self.in_flight = None;
         self.merge = None;
         self.meanwhile.clear();
@@ -195,17 +222,24 @@ impl<S: Store> Space<S> {
         self.touched.clear();
         self.overlay.clear();
         self.stage_used = true;
-        let lost_own = self.replica().filter(|own| self.heads.seq(own) > self.durable.heads.seq(own));
+        let before = self.replica().map(|own| (own, self.heads.seq(&own)));
         self.heads = self.durable.heads.clone();
         self.frontier = self.durable.frontier.clone();
         self.log = self.durable.log;
         // Clock and incarnation stay: a timestamp that was shown is not given again, and a retired id stays retired.
         self.stats.commits_failed += 1;
-        if let Some(own) = lost_own {
-            let seq = self.durable.heads.seq(&own);
+        self.forks_bytes = self.measure_forks()?;
+        self.rename_again()?;
+        if let Some((own, before)) = before {
+            let seq = self.heads.seq(&own);
+            self.told.lost(seq);
+            if seq == before {
+                return Ok(());
+            }
             let after = (seq > 0).then_some(Dot::new(own, seq));
             self.events.push(Event::Lost { after, error });
         }
+        Ok(())
     }
 
     /// The digest of the durable vector and the root of the durable state, computed when asked for.
@@ -214,12 +248,16 @@ impl<S: Store> Space<S> {
             return Ok(state);
         }
         while let Some(replica) = self.durable.outdated.first().copied() {
+            let head = self.durable.heads.get(&replica);
+            let seq = head.map_or(0, |head| head.seq);
+            let live = self.durable.tree.live_root(self.overlay.store(), &replica, seq)?;
+            let chain = head.map_or(Chain([0; 32]), |head| head.chain);
+            let (place, hash) = ReplicaNode { replica, seq, chain, live }.hashed();
             // A dot whose replica has no head would be no live dot.
-            if let Some(head) = self.durable.heads.get(&replica) {
-                let live = self.durable.tree.live_root(self.overlay.store(), &replica, head.seq)?;
-                let node = ReplicaNode { replica, seq: head.seq, chain: head.chain, live };
-                let (place, hash) = node.hashed();
+            if head.is_some() {
                 self.durable.top.insert(place, hash);
+            } else {
+                self.durable.top.remove(&place);
             }
             self.durable.outdated.remove(&replica);
         }

@@ -6,12 +6,18 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, VersionVector};
-use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, VectorDigest};
+use crate::codec;
+use crate::error::CodecError;
+use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, VectorDigest, cut};
 use crate::identity::{Identity, signed_head};
-use crate::row::Deps;
+use crate::row::{Deps, chain_start};
+use crate::state::tags::{ChainTag, Tags};
 
 /// The version of the storage format that this code writes. Version 1 had no tree; it is made when one is opened.
-pub(crate) const STORE_FORMAT: u32 = 2;
+/// Heads of versions 1 and 2 had no tags; they get some as their replicas write.
+pub(crate) const STORE_FORMAT: u32 = 3;
+/// The first version with a tree.
+pub(crate) const FIRST_WITH_TREE: u32 = 2;
 
 /// Keys of [`crate::store::Table::Meta`].
 pub(crate) mod meta_key {
@@ -20,7 +26,7 @@ pub(crate) mod meta_key {
     pub(crate) const OWN: &[u8] = b"own";
 }
 
-/// One replica, as far as it is known here: about 200 bytes, kept for ever.
+/// One replica, as far as it is known here: about 350 bytes, kept for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// How many of its dots are known.
@@ -37,9 +43,68 @@ pub(crate) struct Head {
     pub(crate) floor: u64,
     /// Two histories were seen under this id: it is retired, and exchanged by bulk only.
     pub(crate) forked: bool,
+    /// The chains at the ends of the last deltas before `seq`.
+    pub(crate) tags: Tags,
+}
+
+/// A head as stores of format 2 have it.
+#[derive(Serialize, Deserialize)]
+struct HeadWithoutTags {
+    seq: u64,
+    chain: Chain,
+    device: DeviceKey,
+    nonce: Nonce,
+    signature: Signature,
+    floor: u64,
+    forked: bool,
 }
 
 impl Head {
+    /// The head of a replica that has written nothing yet.
+    pub(crate) fn start(space: &SpaceId, replica: &ReplicaId, device: DeviceKey, nonce: Nonce) -> Self {
+        Self {
+            seq: 0,
+            chain: chain_start(space, replica),
+            device,
+            nonce,
+            signature: Signature([0; 64]),
+            floor: 0,
+            forked: false,
+            tags: Tags::default(),
+        }
+    }
+
+    /// Reads a stored head. Those that were not written since a store had format 2 have no tags.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode(bytes).or_else(|error| {
+            let old = codec::decode(bytes).map_err(|_| error)?;
+            let HeadWithoutTags { seq, chain, device, nonce, signature, floor, forked } = old;
+            Ok(Self { seq, chain, device, nonce, signature, floor, forked, tags: Tags::default() })
+        })
+    }
+
+    /// Its chain, cut.
+    pub(crate) fn tag(&self) -> ChainTag {
+        cut(&self.chain.0)
+    }
+
+    /// Moves on to the end of the next delta.
+    pub(crate) fn advance(&mut self, seq: u64, chain: Chain, before: u64) {
+        if before > 0 {
+            self.tags.push(before, &self.chain);
+        }
+        (self.seq, self.chain) = (seq, chain);
+    }
+
+    /// Whether this history passes through a place, as far as the head and its tags tell.
+    pub(crate) fn passes(&self, seq: u64, tag: &ChainTag) -> Option<bool> {
+        match seq.cmp(&self.seq) {
+            core::cmp::Ordering::Less => self.tags.pass(seq, tag),
+            core::cmp::Ordering::Equal => Some(self.tag() == *tag),
+            core::cmp::Ordering::Greater => None,
+        }
+    }
+
     /// Whether the key, the nonce and the signature vouch for `replica` at this seq and chain.
     pub(crate) fn is_vouched_for(
         &self,
@@ -53,6 +118,27 @@ impl Head {
                 &signed_head(space, replica, self.seq, &self.chain),
                 &self.signature,
             )
+    }
+}
+
+/// A head with its author's signature on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SignedHead {
+    pub(crate) replica: ReplicaId,
+    pub(crate) seq: u64,
+    pub(crate) chain: Chain,
+    pub(crate) signature: Signature,
+}
+
+impl SignedHead {
+    pub(crate) fn of(replica: &ReplicaId, head: &Head) -> Self {
+        let Head { seq, chain, signature, .. } = *head;
+        Self { replica: *replica, seq, chain, signature }
+    }
+
+    /// Its chain, cut.
+    pub(crate) fn tag(&self) -> ChainTag {
+        cut(&self.chain.0)
     }
 }
 

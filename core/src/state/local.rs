@@ -15,13 +15,14 @@ use thiserror::Error;
 use crate::boundary::Now;
 use crate::clock::Timestamp;
 use crate::codec::BoundedVec;
-use crate::id::{Dot, ReplicaId, Signature};
+use crate::id::{Dot, ReplicaId};
 use crate::identity::signed_head;
 use crate::limits::{DELTA_BYTES, DELTA_DOTS, DELTA_KILL_RUNS, DELTA_PUTS, DEPS};
 use crate::planted::Rule;
 use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
 use crate::state::head::Incarnation;
 use crate::state::overlay::Overlay;
+use crate::state::told::Step;
 use crate::state::{Head, Received, Space};
 use crate::store::{Store, StoreError};
 
@@ -292,15 +293,8 @@ impl<S: Store> Space<S> {
     fn open_pending(&mut self, now: Now, own: Incarnation) -> u64 {
         let device = self.identity.device();
         let space = self.id;
-        let head = self.heads.0.entry(own.replica).or_insert_with(|| Head {
-            seq: 0,
-            chain: crate::row::chain_start(&space, &own.replica),
-            device,
-            nonce: own.nonce,
-            signature: Signature([0; 64]),
-            floor: 0,
-            forked: false,
-        });
+        let start = || Head::start(&space, &own.replica, device, own.nonce);
+        let head = self.heads.0.entry(own.replica).or_insert_with(start);
         let first = head.seq + 1;
         if self.pending.is_none() {
             let timestamp = self.clock.tick(now.wall_ms);
@@ -314,8 +308,14 @@ impl<S: Store> Space<S> {
     fn apply_change(&mut self, own: Incarnation, seq: u64, change: RowChange) -> bool {
         let pending = self.pending.as_mut().expect("a delta is pending");
         pending.bytes += change.size();
+        let names_own = self.carry.named(&change.key).is_some_and(|(id, _)| id == own.replica);
         let mut killed = None;
         for entry in &change.live {
+            let earlier = entry.dot.replica == own.replica && entry.dot.seq < pending.first;
+            if names_own && earlier {
+                let (entry, cleared) = (entry.clone(), change.payload.is_none());
+                self.told.replace(&change.key, Step { entry, by: seq, cleared });
+            }
             // A put of this same delta never leaves this replica; its dot is burnt.
             if entry.dot.replica == own.replica && entry.dot.seq >= pending.first {
                 pending.puts.remove(&offset(pending.first, entry.dot.seq));
@@ -367,10 +367,11 @@ impl<S: Store> Space<S> {
         assert!(bytes.len() <= DELTA_BYTES, "a pending delta was kept within its limits");
         let head = self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun");
         let previous = head.chain;
-        head.chain = delta.chain(&self.id, &previous, &bytes);
+        head.advance(last_seq, delta.chain(&self.id, &previous, &bytes), pending.first - 1);
         head.signature = self.identity.sign(&signed_head(&self.id, &own.replica, last_seq, &head.chain));
         let (signature, chain) = (head.signature, head.chain);
         let (device, nonce) = (head.device, head.nonce);
+        self.told.wrote(last_seq, chain);
         self.frontier.advance(delta.last(), pending.first - 1, &[], true);
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);

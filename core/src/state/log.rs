@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::VersionVector;
 use crate::codec;
 use crate::error::CodecError;
-use crate::id::{Chain, Dot, Signature};
+use crate::id::{Chain, Dot, ReplicaId, Signature};
 use crate::row::Delta;
 use crate::state::{Space, overlay};
 use crate::store::{Store, StoreError, Table};
@@ -77,6 +77,36 @@ impl<S: Store> Space<S> {
             self.touch_head(replica);
         }
         Ok(())
+    }
+
+    /// The deltas of a replica after `seq` that the log holds, in memory.
+    pub(super) fn logged_after(&self, replica: &ReplicaId, seq: u64) -> Result<Vec<LogRecord>, StoreError> {
+        let (mut records, mut failed) = (Vec::new(), None);
+        self.overlay.scan(Table::Log, &[], &mut |key, value| {
+            match decode(key, value) {
+                Ok(record) if record.delta.replica == *replica && record.delta.first_seq > seq => {
+                    records.push(record);
+                }
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
+            }
+            if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed.map_or(Ok(records), Err)
+    }
+
+    /// Puts another delta in the place of one.
+    pub(super) fn replace_in_log(
+        &mut self,
+        record: &LogRecord,
+        delta: &Delta,
+        previous: Chain,
+        signature: Option<Signature>,
+    ) {
+        let delta = delta.encode();
+        self.log.bytes = self.log.bytes + delta.len() as u64 - record.size as u64;
+        let stored = Stored { previous, signature, delta };
+        self.overlay.put(Table::Log, record.arrival.to_be_bytes().to_vec(), codec::encode(&stored));
     }
 
     /// Visits durable deltas from arrival number `from` on.

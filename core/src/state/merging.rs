@@ -21,11 +21,12 @@ use crate::id::{DeviceKey, Dot, ReplicaId, Signature};
 use crate::identity::Identity;
 use crate::planted::Rule;
 use crate::row::merge::{self, Snapshot};
-use crate::row::{Entry, RowKey};
-use crate::state::bulk::{BulkHead, Incoming, decode_staged};
+use crate::row::{Carry, Entry, Named, Payload, RowKey};
+use crate::state::bulk::{BulkHead, Incoming};
 use crate::state::head::STORE_FORMAT;
+use crate::state::overlay::{self, decode_staged};
 use crate::state::remote::{Ahead, Fit, Step};
-use crate::state::{Applied, Received, Space, overlay, read_heads, read_own};
+use crate::state::{Applied, Received, Space, read_heads, read_own};
 use crate::store::{Merge, Merged, Store, StoreError, Table, WriteStore};
 
 /// Staged entries that are read at a time, and their bytes.
@@ -45,6 +46,8 @@ pub(crate) struct Merging {
     heads: Vec<BulkHead>,
     frontier: Frontier,
     contested: Vec<(RowKey, Entry)>,
+    /// Replicas with two histories, as far as either side says: what dies of theirs is kept apart.
+    doubtful: BTreeSet<ReplicaId>,
     tail: Vec<Received>,
     steps: Vec<Step>,
     /// How many staged entries become live.
@@ -70,11 +73,34 @@ impl Identity for Nobody {
     }
 }
 
+/// Nor does it rename anything.
+impl Carry for Nobody {
+    fn named(&self, _key: &RowKey) -> Option<(ReplicaId, Named)> {
+        None
+    }
+
+    fn row_of(&self, _key: &RowKey, _replica: &ReplicaId, _named: Named) -> Option<RowKey> {
+        None
+    }
+
+    fn less(&self, _key: &RowKey, _total: &Payload, _stays: &[Payload]) -> Option<Payload> {
+        None
+    }
+
+    fn at_most(&self, _key: &RowKey, _note: &Payload, _total: &Payload) -> Option<Payload> {
+        None
+    }
+}
+
 impl<S: Store> Space<S> {
     /// Lets a bulk sync leave with the next commit. `false` when something that the peer holds was not shipped, or the
-    /// tail does not fit: nothing was changed, and the stage is kept. Only while no commit is in flight.
+    /// tail does not fit, or when own deltas had to be renamed for it: nothing of it was taken in, and the stage is kept.
+    /// Only while no commit is in flight.
     pub(crate) fn begin_merge(&mut self, now: Now, incoming: Incoming) -> Result<bool, StoreError> {
         self.seal()?;
+        if self.parts_with(&incoming)? {
+            return Ok(false);
+        }
         let Some(steps) = self.plan_tail(&incoming) else { return Ok(false) };
         // The peer thought that more was known here than is, and sent nothing that vouches for it.
         let vouched = |(id, seq)| {
@@ -93,7 +119,9 @@ impl<S: Store> Space<S> {
         vector.merge(&incoming.vv);
         incoming.tail.iter().for_each(|tail| vector.observe(tail.delta.replica, tail.delta.last_seq()));
         let wanted = self.wanted(&incoming);
-        let Incoming { vv, heads, frontier, live, compared, dead, contested, tail, .. } = incoming;
+        let Incoming { vv, heads, frontier, live, compared, dead, contested, mut doubtful, tail, .. } =
+            incoming;
+        doubtful.extend(contested.iter().map(|(_, entry)| entry.dot.replica));
         let theirs = Snapshot {
             vv,
             live,
@@ -103,8 +131,19 @@ impl<S: Store> Space<S> {
             known_at_start: incoming.known_at_start,
         };
         let (config, tail) = (self.config(), tail.into());
-        self.merge =
-            Some(Merging { config, now, theirs, heads, frontier, contested, tail, steps, wanted, vector });
+        self.merge = Some(Merging {
+            config,
+            now,
+            theirs,
+            heads,
+            frontier,
+            contested,
+            doubtful,
+            tail,
+            steps,
+            wanted,
+            vector,
+        });
         Ok(true)
     }
 
@@ -120,17 +159,12 @@ impl<S: Store> Space<S> {
     }
 
     /// The own id is given up before news under it are merged, not after: what is written meanwhile needs another one.
+    /// Heads were looked at before; what the tail brings goes on from all that was written here.
     fn give_up_before(&mut self, incoming: &Incoming) -> Result<(), StoreError> {
         let Some(own) = self.replica() else { return Ok(()) };
-        let mine = self.heads.get(&own).map(|head| (head.seq, head.chain));
-        let mut news = incoming.tail.iter().any(|tail| {
-            tail.delta.replica == own && mine.is_none_or(|mine| tail.delta.last_seq() > mine.0)
-        });
-        for head in incoming.heads.iter().filter(|head| head.replica == own) {
-            let (seq, chain) = (head.seq, head.chain);
-            news |= mine.is_none_or(|mine| (seq, chain) > mine) || self.contradicts(&own, seq, &chain)?;
-        }
-        if news { self.retire_if_own(own) } else { Ok(()) }
+        let mine = self.heads.seq(&own);
+        let is_news = |tail: &Received| tail.delta.replica == own && tail.delta.last_seq() > mine;
+        if incoming.tail.iter().any(is_news) { self.retire_if_own(own) } else { Ok(()) }
     }
 
     /// How many of the peer's live dots are not known here.
@@ -138,7 +172,8 @@ impl<S: Store> Space<S> {
         let unknown = |replica: &ReplicaId, first: u64, last: u64| {
             last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
         };
-        let runs = incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
+        let runs =
+            incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
         runs.map(|(replica, (first, last))| unknown(replica, first, last)).fold(0, u64::saturating_add)
     }
 
@@ -176,7 +211,9 @@ impl<S: Store> Space<S> {
         self.frontier = self.durable.frontier.clone();
         self.log = self.durable.log;
         self.changed_heads.clear();
+        let forgotten = self.overlay.deleted_keys(Table::Forks);
         self.overlay.clear();
+        self.forget_forks(forgotten)?;
         self.stage_used = true;
         self.disputed.retain(|dot| !self.heads.contains(dot));
         for replica in seen_forked {
@@ -227,10 +264,12 @@ impl<S: Store> Space<S> {
 impl Merge for Merging {
     fn run(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError> {
         let (space, _) =
-            Space::read(&self.config, Box::new(Nobody), transaction, [0; 32], Some(STORE_FORMAT))?;
+            Space::read(&self.config, Box::new(Nobody), transaction, [0; 32], &Nobody, Some(STORE_FORMAT))?;
         let mut work = Work { space, rows: BTreeSet::new(), merged: Merged::default() };
         let planted = self.config.planted;
         let mine = work.space.heads.vector();
+        // (a) and (b): entries in, dead ones out.
+        work.space.doubtful = self.doubtful.clone();
         self.insert_staged(&mut work)?;
         for mut span in merge::spans(&self.theirs) {
             while work.space.with_rows(|held| merge::remove_dead(held, &self.theirs, &mut span, planted))? {
@@ -238,6 +277,7 @@ impl Merge for Merging {
             }
             work.flush_if_large()?;
         }
+        work.space.doubtful.clear();
         work.space.settle_contested(&self.theirs, self.contested.clone())?;
         // (c): with the vectors from before the join.
         if planted.keeps(Rule::CFrontier) {
@@ -339,4 +379,3 @@ impl<T: WriteStore + ?Sized> Work<'_, T> {
         Ok(())
     }
 }
-

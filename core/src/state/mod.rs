@@ -5,7 +5,9 @@
 //! commit in flight. Vector, frontier, clock and log bounds exist twice for the same reason.
 
 mod bulk;
+mod carried;
 mod commit;
+mod forks;
 mod head;
 pub mod image;
 mod live_tree;
@@ -16,7 +18,10 @@ mod moment;
 mod overlay;
 pub mod remains;
 mod remote;
+mod rename;
 mod replaced;
+mod tags;
+mod told;
 mod verify;
 
 use alloc::boxed::Box;
@@ -29,15 +34,15 @@ use thiserror::Error;
 use crate::boundary::{Config, Event, Stats};
 use crate::clock::{Frontier, HybridClock, Timestamp};
 use crate::codec;
-use crate::id::{Chain, Dot, Nonce, ReplicaId, Signature, SpaceId, cut, domain, hash};
+use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
 use crate::identity::{Identity, signed_head};
 use crate::planted::{Planted, Rule};
-use crate::row::RowKey;
+use crate::row::{Carry, RowKey};
 use crate::store::{Store, StoreError, Table};
 
 pub(crate) use bulk::{BulkHead, Incoming};
 pub(crate) use commit::Durable;
-pub(crate) use head::{Head, Heads};
+pub(crate) use head::{Head, Heads, SignedHead};
 pub(crate) use live_tree::{Live, LiveNode, Range, scan_live};
 pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};
 pub(crate) use log::LogRecord;
@@ -45,12 +50,15 @@ pub use moment::Moment;
 pub(crate) use overlay::{Overlay, decode_dot, decode_dot_hash, decode_row as overlay_row};
 pub(crate) use remote::{Applied, Received};
 pub(crate) use replaced::Replaced;
+pub(crate) use tags::Tags;
 
 use commit::InFlight;
-use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+use head::{ChangedHeads, FIRST_WITH_TREE, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
 use local::Pending;
 use merging::Merging;
+use rename::{Moved, Parting};
+use told::{Heard, Told};
 
 /// A store that cannot be opened. Nothing in it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -112,6 +120,14 @@ pub(crate) struct Space<S> {
     log_limit: u64,
     /// Own transactions that wait for a commit, as one delta.
     pending: Option<Pending>,
+    told: Told,
+    parting: Option<Parting>,
+    /// Renames since the store was opened.
+    moved: Vec<Moved>,
+    /// What was heard of the own id while a merge was on its way, and may rename something once that has arrived.
+    heard: Vec<Heard>,
+    /// Something was renamed and sessions have not begun anew yet.
+    renamed: bool,
     changed_heads: ChangedHeads,
     /// The store does not say yet what it is: every commit does, until one is durable.
     unformatted: bool,
@@ -132,6 +148,12 @@ pub(crate) struct Space<S> {
     meanwhile: Vec<Received>,
     /// One of them did not fit afterwards.
     pub(crate) dropped_meanwhile: bool,
+    /// How many bytes the table of forks has.
+    forks_bytes: usize,
+    /// Replicas that a bulk being committed says have two histories.
+    doubtful: BTreeSet<ReplicaId>,
+    /// What data types whose rows name replicas do when the own id changes.
+    carry: &'static dyn Carry,
 }
 
 impl<S: Store> Space<S> {
@@ -141,9 +163,11 @@ impl<S: Store> Space<S> {
         identity: Box<dyn Identity>,
         store: S,
         seed: [u8; 32],
+        carry: &'static dyn Carry,
     ) -> Result<Self, OpenError> {
         let format = check_format(config, &store)?;
-        let (mut space, own) = Self::read(config, identity, store, seed, format)?;
+        let (mut space, own) = Self::read(config, identity, store, seed, carry, format)?;
+        space.told = Told::opened(space.replica().and_then(|own| space.heads.get(&own)));
         let device = space.identity.device();
         // A damaged record: nobody vouches for an id that is not made of this device's key.
         let is_own = |own: &Incarnation| ReplicaId::derive(&device, &space.id, &own.nonce) == own.replica;
@@ -165,6 +189,7 @@ impl<S: Store> Space<S> {
         identity: Box<dyn Identity>,
         store: S,
         seed: [u8; 32],
+        carry: &'static dyn Carry,
         format: Option<u32>,
     ) -> Result<(Self, Option<Own>), StoreError> {
         let own = read_own(&store)?;
@@ -172,7 +197,7 @@ impl<S: Store> Space<S> {
         let frontier = Frontier::from_dots(own.as_ref().map(|own| own.frontier.clone()).unwrap_or_default());
         let log = own.as_ref().map_or_else(LogBounds::default, |own| own.log);
         let tree = match format {
-            Some(STORE_FORMAT) => LiveTree::open(&store, config.leaf_dots)?,
+            Some(FIRST_WITH_TREE..) => LiveTree::open(&store, config.leaf_dots)?,
             _ => LiveTree::over_all_dots(&store, config.leaf_dots)?,
         };
         let mut space = Self {
@@ -192,6 +217,11 @@ impl<S: Store> Space<S> {
             log,
             log_limit: config.log_bytes,
             pending: None,
+            told: Told::default(),
+            parting: None,
+            moved: Vec::new(),
+            heard: Vec::new(),
+            renamed: false,
             changed_heads: ChangedHeads::new(),
             unformatted: format != Some(STORE_FORMAT),
             own_changed: format != Some(STORE_FORMAT),
@@ -204,7 +234,11 @@ impl<S: Store> Space<S> {
             merge: None,
             meanwhile: Vec::new(),
             dropped_meanwhile: false,
+            forks_bytes: 0,
+            doubtful: BTreeSet::new(),
+            carry,
         };
+        space.forks_bytes = space.measure_forks()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         Ok((space, own))
     }
@@ -218,6 +252,7 @@ impl<S: Store> Space<S> {
     pub(crate) fn retire(&mut self) -> Result<(), StoreError> {
         if let Some(own) = self.incarnation.take() {
             self.seal_under(own)?;
+            self.told = Told::default();
             self.own_changed = true;
             self.stats.incarnations += 1;
             self.events.push(Event::NewIncarnation { old: own.replica });
@@ -232,29 +267,26 @@ impl<S: Store> Space<S> {
     }
 
     /// Whether the author of a replica has signed a head of it. What is not known here has no author yet.
-    pub(crate) fn is_signed(
-        &self,
-        replica: &ReplicaId,
-        seq: u64,
-        chain: &Chain,
-        signature: &Signature,
-    ) -> bool {
-        let message = signed_head(&self.id, replica, seq, chain);
+    pub(crate) fn is_signed(&self, head: &SignedHead) -> bool {
+        let SignedHead { replica, seq, chain, signature } = head;
+        let message = signed_head(&self.id, replica, *seq, chain);
         self.heads.get(replica).is_some_and(|head| self.identity.verify(&head.device, &message, signature))
     }
 
-    /// Whether a head of a replica is none that the history known here ever had, as far as memory and log can tell.
-    pub(crate) fn contradicts(
-        &mut self,
-        replica: &ReplicaId,
-        seq: u64,
-        chain: &Chain,
-    ) -> Result<bool, StoreError> {
+    /// Whether a head of a replica, whose history had `tags` before it, and the one known here cannot be of one history,
+    /// as far as memory, log and tags can tell.
+    pub(crate) fn contradicts(&mut self, theirs: &SignedHead, tags: &Tags) -> Result<bool, StoreError> {
         // Sealing may push own deltas out of the log, so it comes first.
         self.seal()?;
-        let within = self.heads.get(replica).is_some_and(|head| head.floor <= seq && seq <= head.seq);
-        // Above its floor the log knows every head that this replica ever had.
-        Ok(within && self.chain_at(Dot::new(*replica, seq))? != Some(*chain))
+        let Some(mine) = self.heads.get(&theirs.replica) else { return Ok(false) };
+        if theirs.seq > mine.seq {
+            return Ok(tags.pass(mine.seq, &mine.tag()) == Some(false));
+        }
+        if mine.floor <= theirs.seq {
+            // Above its floor the log knows every head that this replica ever had.
+            return Ok(self.chain_at(Dot::new(theirs.replica, theirs.seq))? != Some(theirs.chain));
+        }
+        Ok(mine.passes(theirs.seq, &theirs.tag()) == Some(false))
     }
 
     /// Two histories under one id: exchange it by bulk only from now on, and never write under it again. Only for what
@@ -325,18 +357,19 @@ fn read_own<S: Store>(store: &S) -> Result<Option<Own>, StoreError> {
 fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
     let mut heads = Heads::default();
     let mut failed = None;
-    store.scan(Table::Replicas, &[], &mut |key, value| match (
-        <[u8; 16]>::try_from(key),
-        codec::decode::<Head>(value),
-    ) {
-        (Ok(replica), Ok(head)) => {
-            heads.0.insert(ReplicaId::from_bytes(replica), head);
-            ControlFlow::Continue(())
-        }
-        _ => {
-            failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
-            ControlFlow::Break(())
-        }
-    })?;
+    store.scan(
+        Table::Replicas,
+        &[],
+        &mut |key, value| match (<[u8; 16]>::try_from(key), Head::decode(value)) {
+            (Ok(replica), Ok(head)) => {
+                heads.0.insert(ReplicaId::from_bytes(replica), head);
+                ControlFlow::Continue(())
+            }
+            _ => {
+                failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
+                ControlFlow::Break(())
+            }
+        },
+    )?;
     failed.map_or(Ok(heads), Err)
 }

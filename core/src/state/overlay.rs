@@ -8,10 +8,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::{Bound, ControlFlow};
 
+use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
-use crate::row::merge::Holder;
+use crate::row::merge::{Holder, Loss};
 use crate::row::{Entry, Object, RowKey};
+use crate::state::bulk;
 use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
 
 #[derive(Clone)]
@@ -57,6 +59,12 @@ impl<S: Store> Overlay<S> {
         slots.filter(|(_, slot)| slot.commit == self.next).map(|(key, _)| key.as_slice())
     }
 
+    /// Keys of a table that were deleted and not persisted yet.
+    pub(crate) fn deleted_keys(&self, table: Table) -> Vec<Vec<u8>> {
+        let slots = self.slots[table as usize].iter();
+        slots.filter(|(_, slot)| slot.value.is_none()).map(|(key, _)| key.clone()).collect()
+    }
+
     pub(crate) const fn is_dirty(&self) -> bool {
         self.dirty > 0
     }
@@ -84,6 +92,11 @@ impl<S: Store> Overlay<S> {
         self.dirty_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         let before = self.slots[table as usize].insert(key, Slot { value, commit });
         self.dirty += usize::from(before.is_none_or(|before| before.commit < commit));
+    }
+
+    /// The number of the commit that is being gathered.
+    pub(crate) const fn gathering(&self) -> u64 {
+        self.next
     }
 
     /// Takes what has gathered as one commit. The changes stay visible here.
@@ -227,6 +240,13 @@ pub(crate) fn decode_dot(key: &[u8], value: &[u8]) -> Result<(Dot, ContentHash, 
     parts().ok_or_else(|| damaged(CodecError::Malformed))
 }
 
+/// Reads a value of the stage or the table of forks, checked against its hash.
+pub(crate) fn decode_staged(dot: &Dot, value: &[u8]) -> Result<(RowKey, Entry), StoreError> {
+    let staged: bulk::Staged = codec::decode(value).map_err(damaged)?;
+    let sound = staged.entry.dot == *dot && staged.entry.is_intact(&staged.key);
+    if sound { Ok((staged.key, staged.entry)) } else { Err(damaged(CodecError::Malformed)) }
+}
+
 /// A stored thing that does not decode, or is not what its hash says.
 pub(crate) fn damaged(error: CodecError) -> StoreError {
     StoreError::Damaged(alloc::format!("{error}"))
@@ -296,6 +316,9 @@ pub(crate) struct Held<'a, S> {
     pub(crate) seen: &'a dyn Fn(&Dot) -> bool,
     /// Rows that changed, for whoever watches.
     pub(crate) touched: &'a mut Vec<RowKey>,
+    /// Replicas with two histories, and how many bytes of what such lost are kept.
+    pub(crate) doubtful: &'a dyn Fn(&ReplicaId) -> bool,
+    pub(crate) forks_bytes: &'a mut usize,
 }
 
 impl<S: Store> Holder for Held<'_, S> {
@@ -322,6 +345,16 @@ impl<S: Store> Holder for Held<'_, S> {
 
     fn remove(&mut self, dot: &Dot) -> Result<(), StoreError> {
         if let Some((key, _)) = self.overlay.remove_dot(dot)? {
+            self.touched.push(key);
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, dot: &Dot, how: Loss) -> Result<(), StoreError> {
+        if let Some((key, entry)) = self.overlay.remove_dot(dot)? {
+            if (self.doubtful)(&dot.replica) {
+                self.overlay.keep_loser(&key, &entry, how, self.forks_bytes)?;
+            }
             self.touched.push(key);
         }
         Ok(())

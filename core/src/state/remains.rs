@@ -33,7 +33,7 @@ impl Authors {
     pub fn of<S: Store>(store: &S, space: &SpaceId, identity: &dyn Identity) -> Self {
         let mut known = BTreeMap::new();
         both_ways(store, Table::Replicas, &mut |key, value| {
-            let head = <[u8; 16]>::try_from(key).ok().zip(codec::decode::<Head>(value).ok());
+            let head = <[u8; 16]>::try_from(key).ok().zip(Head::decode(value).ok());
             if let Some((id, head)) = head {
                 let id = ReplicaId::from_bytes(id);
                 if head.is_vouched_for(space, &id, identity) {

@@ -5,18 +5,19 @@
 //! interleaved, in an order that respects causality; the longest prefix that ends at signatures only is applied, and the
 //! rest waits for more.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Now};
 use crate::clock::Timestamp;
-use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
+use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, cut};
 use crate::identity::signed_head;
 use crate::planted::Rule;
 use crate::row::merge;
-use crate::row::{Delta, RowKey};
+use crate::row::{Delta, Deps, RowKey, Runs};
 use crate::state::overlay::Held;
-use crate::state::{Head, Space};
+use crate::state::{Head, SignedHead, Space, Tags};
 use crate::store::{Store, StoreError};
 
 /// A delta from elsewhere, linked to the chain of its author.
@@ -38,7 +39,7 @@ pub(crate) struct Received {
 }
 
 /// What became of received deltas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
     /// So many were applied (known ones do not count). What is left waits for a signature.
     Done(u64),
@@ -47,8 +48,9 @@ pub(crate) enum Applied {
     /// They continue another history of this replica than the one known here; nothing was applied.
     Fork {
         replica: ReplicaId,
-        /// The author's own signature says so, not only whoever sent them.
-        proven: bool,
+        /// What says so if the author signed it and not only whoever sent it: where that history stands, and how it came
+        /// there.
+        proof: Option<Box<(SignedHead, Tags)>>,
     },
     /// A signature does not hold; nothing was applied.
     Invalid,
@@ -107,9 +109,7 @@ impl<S: Store> Space<S> {
             plan.push(match self.fit(received, &ahead, replay) {
                 Fit::Known => Step::Pass,
                 Fit::Fork => {
-                    let replica = received.delta.replica;
-                    let last = queue.range(..ready).rfind(|other| other.delta.replica == replica);
-                    return Err(Applied::Fork { replica, proven: last.is_some_and(|last| self.signs(last)) });
+                    return Err(self.fork_in(queue.range(..ready), received.delta.replica));
                 }
                 Fit::Missing if self.planted.keeps(Rule::H5NoSkips) => return Err(Applied::Missing),
                 Fit::Missing => Step::Skip,
@@ -174,6 +174,20 @@ impl<S: Store> Space<S> {
         })
     }
 
+    /// What a run says about its author's other history.
+    fn fork_in<'a>(&self, run: impl Iterator<Item = &'a Received>, replica: ReplicaId) -> Applied {
+        let run: Vec<&Received> = run.filter(|received| received.delta.replica == replica).collect();
+        let start = run.first().map(|first| (first.delta.first_seq - 1, cut(&first.previous.0)));
+        let ends = run.iter().rev().skip(1).rev().map(|one| (one.delta.last_seq(), cut(&one.chain.0)));
+        let tags = Tags::of(start.into_iter().filter(|(seq, _)| *seq > 0).chain(ends).collect());
+        let last = run.last().filter(|last| self.signs(last));
+        let proof = last.and_then(|last| {
+            let (seq, chain, signature) = (last.delta.last_seq(), last.chain, last.signature?);
+            Some(Box::new((SignedHead { replica, seq, chain, signature }, tags)))
+        });
+        Applied::Fork { replica, proof }
+    }
+
     /// Whether its author has signed a delta, and with it all before it.
     fn signs(&self, received: &Received) -> bool {
         let Received { delta, chain, signature, device, .. } = received;
@@ -188,8 +202,11 @@ impl<S: Store> Space<S> {
         let seq = known(&delta.replica);
         if delta.last_seq() <= seq {
             let here = ahead.get(&delta.replica).map(|at| at.1);
-            let here = here.or_else(|| self.heads.get(&delta.replica).map(|head| head.chain));
-            let same = delta.last_seq() < seq || here == Some(received.chain);
+            let same = match (here, self.heads.get(&delta.replica)) {
+                (Some(chain), _) => delta.last_seq() < seq || chain == received.chain,
+                (None, Some(head)) => head.passes(delta.last_seq(), &cut(&received.chain.0)) != Some(false),
+                (None, None) => false,
+            };
             return if same { Fit::Known } else { Fit::Fork };
         }
         if !self.planted.keeps(Rule::H3NoGaps) {
@@ -207,7 +224,18 @@ impl<S: Store> Space<S> {
         let deps = delta.deps.dots().iter().all(|dot| dot.seq <= known(&dot.replica));
         let digest = !delta.deps.dots().is_empty() || self.heads.meets(&delta.deps, replay);
         let kills = delta.kills.iter().all(|(replica, runs)| runs.last().unwrap_or(0) <= known(replica));
-        if deps && digest && kills { Fit::Next } else { Fit::Missing }
+        if deps && digest && kills && !self.names_untold(delta) { Fit::Next } else { Fit::Missing }
+    }
+
+    /// Whether a delta of somebody else names own dots that were never told: another copy of this store wrote them, or
+    /// told them. What that is has to be found out first, for it may kill what was never told.
+    fn names_untold(&self, delta: &Delta) -> bool {
+        let dots = delta.deps.dots().iter().any(|dot| self.is_untold(&dot.replica, dot.seq));
+        let killed = |(replica, runs): (&ReplicaId, &Runs)| self.is_untold(replica, runs.last().unwrap_or(0));
+        let equal = matches!(&delta.deps, Deps::Digest(digest) if *digest == self.heads.digest());
+        self.replica() != Some(delta.replica)
+            && self.planted.keeps(Rule::H6NewIncarnation)
+            && (dots || delta.kills.iter().any(killed) || (equal && self.has_untold()))
     }
 
     fn apply_one(&mut self, now: Now, received: Received) -> Result<(), StoreError> {
@@ -236,17 +264,10 @@ impl<S: Store> Space<S> {
         self.with_rows(|held| merge::apply(held, &delta))?;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
-        let head = self.heads.0.entry(replica).or_insert_with(|| Head {
-            seq: 0,
-            chain,
-            device,
-            nonce,
-            signature: Signature([0; 64]),
-            floor: 0,
-            forked: false,
-        });
-        head.seq = delta.last_seq();
-        head.chain = chain;
+        let space = self.id;
+        let start = || Head::start(&space, &replica, device, nonce);
+        let head = self.heads.0.entry(replica).or_insert_with(start);
+        head.advance(delta.last_seq(), chain, delta.first_seq - 1);
         if let Some(signature) = signature {
             head.signature = signature;
         }
@@ -273,9 +294,14 @@ impl<S: Store> Space<S> {
         rule: impl FnOnce(&mut Held<'_, S>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut touched: Vec<RowKey> = Vec::new();
-        let heads = &self.heads;
-        let seen = |dot: &Dot| heads.contains(dot);
-        let result = rule(&mut Held { overlay: &mut self.overlay, seen: &seen, touched: &mut touched })?;
+        let (heads, said) = (&self.heads, &self.doubtful);
+        let result = rule(&mut Held {
+            overlay: &mut self.overlay,
+            seen: &|dot| heads.contains(dot),
+            touched: &mut touched,
+            doubtful: &|id| said.contains(id) || heads.get(id).is_some_and(|head| head.forked),
+            forks_bytes: &mut self.forks_bytes,
+        })?;
         for key in &touched {
             if self.overlay.row(key)?.len() > 1 {
                 self.stats.concurrent_rows += 1;

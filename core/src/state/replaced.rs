@@ -44,6 +44,11 @@ impl Replaced {
         self.by_put.get(put).copied()
     }
 
+    /// Some dots have another name from now on, and may come to mean something else.
+    pub(crate) fn forget(&mut self, renamed: impl Fn(&Dot) -> bool) {
+        self.by_put.retain(|put, _| !renamed(put));
+    }
+
     /// Takes over what a put had replaced that never left here: a later one took its place.
     pub(crate) fn inherit(&mut self, from: &Dot) -> Option<Dot> {
         self.by_put.remove(from)

@@ -19,10 +19,10 @@ use crate::codec::BoundedVec;
 use crate::id::{Chain, Dot, ReplicaId, SpaceId};
 use crate::limits::{DELTA_BYTES, FRAME_BYTES};
 use crate::row::{Delta, Deps, DotRuns, Put, RowKey};
-use crate::state::{Head, Received, Space};
+use crate::state::{Head, Received, SignedHead, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::frame::{Killed, Row, WireDelta, WireDeps, WirePut};
-use crate::sync::message::{Deltas, Gossiped, Intro, Key, Name, Previous, Run, Tag, YouWere};
+use crate::sync::message::{Deltas, Gossiped, Intro, Key, Name, Previous, Run, Tag};
 
 /// A frame that no honest replica sends.
 pub(crate) struct Nonsense;
@@ -35,7 +35,7 @@ pub(crate) enum Unlinked {
     /// A row is named by a dot that is not known here any more.
     Row,
     /// One of them continues another history: up to this head of it, if the frame says enough to tell.
-    Fork(Option<Box<YouWere>>),
+    Fork(Option<Box<SignedHead>>),
     Store(StoreError),
 }
 
@@ -185,7 +185,7 @@ impl<'a, S: Store> Linker<'a, S> {
 
     /// The head at the end of a run whose whole chain is told and leaves the signed history known here. Whether it is
     /// signed is for the caller to find out; then it proves that there are two.
-    fn other_head(&mut self, frame: &Deltas, names: &[Named], run: &Run) -> Option<Box<YouWere>> {
+    fn other_head(&mut self, frame: &Deltas, names: &[Named], run: &Run) -> Option<Box<SignedHead>> {
         let (replica, _) = *names.get(run.name as usize)?;
         let head = self.space.heads.get(&replica)?;
         let (known, known_chain) = (head.seq, head.chain);
@@ -200,7 +200,7 @@ impl<'a, S: Store> Linker<'a, S> {
             leaves |= seq == known && chain != known_chain;
         }
         let signature = run.signature?;
-        leaves.then(|| Box::new(YouWere { replica, seq, chain, signature }))
+        leaves.then(|| Box::new(SignedHead { replica, seq, chain, signature }))
     }
 
     fn known(&self, replica: &ReplicaId) -> (u64, Chain) {

@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
-use crate::id::{SpaceId, cut};
-use crate::planted::Rule;
+use crate::id::SpaceId;
 use crate::store::Store;
 use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, VectorEntry, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
@@ -32,6 +31,8 @@ impl Session {
     fn greet<S: Store>(&mut self, cx: &mut Context<'_, S>, asked: Option<&[VectorEntry]>) -> Result<(), End> {
         let key = *self.key.get_or_insert_with(|| Key(cx.space.entropy.draw()));
         let (digest, root) = cx.space.durable_state()?;
+        // While a rename is on its way to the disk this names the old state: the next hello still has to say it.
+        let dropped = !cx.space.is_parting() && core::mem::take(&mut self.dropped);
         let (vector, me) = self.hello_vector(cx, key, asked)?;
         let hello = Hello {
             version: PROTOCOL,
@@ -40,7 +41,7 @@ impl Session {
             claim: key.claim(&digest, &root),
             control: [0; 8],
             reply: asked.is_some(),
-            dropped: core::mem::take(&mut self.dropped),
+            dropped,
             me,
             vector,
         };
@@ -72,6 +73,8 @@ impl Session {
         if self.is_equal(cx)? {
             self.peer.merge(&cx.space.durable.heads.vector());
             self.peer_known = true;
+            self.doubt = false;
+            cx.space.tell_durable();
             self.follow_log(cx, cx.space.durable.log.next);
             self.agree(cx)?;
             if !hello.reply {
@@ -81,13 +84,15 @@ impl Session {
         }
         self.proofs_left = PROOFS;
         self.contested.clear();
+        self.said_forked.clear();
         self.told.clear();
+        self.doubt = false;
         let entries = match &hello.vector {
             HelloVector::Whole(entries) => entries.to_vec(),
             HelloVector::Newest(entries, _) => entries.to_vec(),
         };
         let me = hello.me.map(|me| entries.get(usize::from(me)).copied().ok_or(MISBEHAVED)).transpose()?;
-        let news = self.learn(cx, key, &entries);
+        let news = self.learn(cx, key, &entries)?;
         if !hello.reply {
             self.greet(cx, Some(&entries))?;
         }
@@ -109,14 +114,17 @@ impl Session {
     /// forked replicas that may prove it to the peer.
     pub(super) fn learn<S: Store>(
         &mut self,
-        cx: &Context<'_, S>,
+        cx: &mut Context<'_, S>,
         key: Key,
         entries: &[VectorEntry],
-    ) -> Vec<Message> {
+    ) -> Result<Vec<Message>, End> {
         let mut unaware = Vec::new();
         let named: Vec<_> =
             entries.iter().zip(entries.iter().map(|entry| self.name(cx, key, entry))).collect();
         for (entry, replica) in named {
+            if let Some(own) = replica.filter(|id| cx.space.replica() == Some(*id)) {
+                unaware.extend(self.look_at_own(cx, own, entry)?);
+            }
             let Some((replica, head)) = replica.zip(replica.and_then(|id| cx.space.durable.heads.get(&id)))
             else {
                 continue;
@@ -124,8 +132,11 @@ impl Session {
             let replica = &replica;
             self.peer.observe(*replica, entry.seq().min(head.seq));
             self.told.insert(*replica, (entry.seq(), entry.chain));
+            if entry.forked() {
+                self.said_forked.insert(*replica);
+            }
             let same_seq = entry.seq() == head.seq;
-            let differs = same_seq && entry.chain != cut::<8>(&head.chain.0);
+            let differs = head.passes(entry.seq(), &entry.chain) == Some(false);
             if !differs && !entry.forked() && !head.forked {
                 self.held.observe(*replica, entry.seq().min(head.seq));
             }
@@ -141,41 +152,18 @@ impl Session {
                 unaware.push(Message::YouWere(YouWere::of(replica, head)));
             }
         }
-        unaware
+        Ok(unaware)
     }
 
     /// Tells a replica that went back in time how far it once was.
     fn remind<S: Store>(&mut self, cx: &mut Context<'_, S>, key: Key, me: &VectorEntry) {
         let Some(replica) = self.name(cx, key, me) else { return };
         let Some(head) = cx.space.durable.heads.get(&replica) else { return };
-        let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != cut::<8>(&head.chain.0));
+        let further = head.seq > me.seq() || (head.seq == me.seq() && me.chain != head.tag());
         // Whoever saw another history of the id, however short, shows it: only its owner can stop writing under it.
         if further || head.forked {
             cx.send(&Message::YouWere(YouWere::of(&replica, head)));
         }
-    }
-
-    pub(super) fn on_you_were<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        you: &YouWere,
-    ) -> Result<(), End> {
-        let YouWere { replica, seq, chain, signature } = you;
-        let own = cx.space.replica() == Some(*replica);
-        if cx.space.heads.get(replica).is_none() || (own && !cx.space.planted.keeps(Rule::H6NewIncarnation)) {
-            return Ok(());
-        }
-        if !cx.space.is_signed(replica, *seq, chain, signature) {
-            return Err(MISBEHAVED);
-        }
-        // Nobody knows more of a replica than was written there: whoever does knew it before this store went back. What
-        // is in memory counts, not only what is reported as durable: a copy of the disk may know of a commit first.
-        if own && *seq > cx.space.heads.seq(replica) {
-            cx.space.retire()?;
-        } else if cx.space.contradicts(replica, *seq, chain)? {
-            cx.space.mark_forked(*replica)?;
-        }
-        Ok(())
     }
 
     pub(super) fn say_root<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
@@ -200,6 +188,8 @@ impl Session {
         }
         if self.is_equal(cx)? {
             self.peer.merge(&cx.space.durable.heads.vector());
+            cx.space.tell_durable();
+            self.doubt = false;
             if !self.peer_known {
                 self.peer_known = true;
                 self.follow_log(cx, cx.space.durable.log.next);

@@ -20,7 +20,7 @@ impl Session {
 
     /// The peer's vector is known: sends what it lacks, from the log if that reaches back, else by an offer of bulk.
     pub(super) fn begin_sending<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        if self.serving.is_some() {
+        if self.serving.is_some() || self.doubt || cx.space.is_parting() {
             return Ok(());
         }
         let lacks = |(id, head): (&ReplicaId, &crate::state::Head)| head.seq > self.peer.seq(id);
@@ -60,7 +60,8 @@ impl Session {
 
     /// Sends the log while there is any beyond the cursor and the peer has room.
     fn send_log<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        if !self.peer_known || self.offered || self.serving.is_some() {
+        let may_tell = self.knows_peer() && !cx.space.is_parting();
+        if !may_tell || self.offered || self.serving.is_some() {
             return Ok(());
         }
         let end = cx.space.durable.log.next;
@@ -72,6 +73,9 @@ impl Session {
             }
             let (deltas, ends) = self.next_frame(cx, until)?;
             if let Some(deltas) = deltas {
+                if let Some(seq) = cx.space.replica().and_then(|own| ends.get(&own)) {
+                    cx.space.tell(*seq);
+                }
                 self.send_deltas(cx, deltas, ends);
             }
         }

@@ -5,6 +5,8 @@
 //! 1. I: `Hello` names its durable state. R: equal, and it answers `Root`: done, one round trip, 160 bytes both ways.
 //! 2. Else R answers `Hello` and at once begins to send what I lacks; I does the same when that arrives. Where vectors are
 //!    wide they are made out by a sum, and `Rest` or `Vector` follow: see [`vector`].
+//!    What the peer has of the own id comes before own deltas: if it was not written here, `Show` asks for its head, and
+//!    what was never told gets a new id first ([`own`]).
 //! 3. If the sender's log reaches back to the receiver's vector: `Deltas`. Else a bulk: `Offer`, `Accept`, questions about
 //!    what the receiver has seen ([`compare`]), chunks of what it has not, heads, tail, end: see [`serve`] and [`take`].
 //!    What a frame of deltas does not say, since the receiver knows it: [`pack`], [`deltas`]. How it is written: [`frame`].
@@ -21,6 +23,7 @@ mod hello;
 mod live;
 mod live_set;
 pub(crate) mod message;
+mod own;
 pub(crate) mod pack;
 mod replay;
 mod serve;

@@ -2,10 +2,10 @@
 
 use crate::boundary::Now;
 use crate::limits::SESSION_BUFFER_BYTES;
-use crate::state::Applied;
+use crate::state::{Applied, Tags};
 use crate::store::Store;
 use crate::sync::deltas::{Linker, Tails, Unlinked};
-use crate::sync::message::{Deltas, Message, YouWere};
+use crate::sync::message::{Deltas, Message};
 use crate::sync::session::{Context, End, MISBEHAVED, Session};
 
 /// Least milliseconds between two hellos that say that something was dropped.
@@ -24,6 +24,11 @@ impl Session {
     }
 
     pub(super) fn on_deltas<S: Store>(&mut self, cx: &mut Context<'_, S>, frame: &Deltas) -> Result<(), End> {
+        // What the peer knows of the own id was not written here: it may kill what was never told.
+        if self.doubt {
+            self.let_go(cx);
+            return Ok(());
+        }
         let key = self.key.ok_or(MISBEHAVED)?;
         self.names(cx, key);
         let mut linker = Linker::new(cx.space, &mut self.tails);
@@ -57,11 +62,10 @@ impl Session {
             Err(Unlinked::Store(error)) => Err(End::Store(error)),
             Err(Unlinked::Fork(other)) => {
                 if let Some(other) = other {
-                    let YouWere { replica, seq, chain, signature } = *other;
-                    if !cx.space.is_signed(&replica, seq, &chain, &signature) {
+                    if !cx.space.is_signed(&other) {
                         return Err(MISBEHAVED);
                     }
-                    cx.space.mark_forked(replica)?;
+                    cx.space.heed_fork(&other, &Tags::default())?;
                 }
                 self.refuse_queue(cx);
                 Ok(())
@@ -106,9 +110,9 @@ impl Session {
             Applied::Invalid if self.overlaps || self.tails.named => self.refuse_queue(cx),
             Applied::Invalid => return Err(MISBEHAVED),
             Applied::Missing => self.refuse_queue(cx),
-            Applied::Fork { replica, proven } => {
-                if proven {
-                    cx.space.mark_forked(replica)?;
+            Applied::Fork { proof, .. } => {
+                if let Some(proof) = proof {
+                    cx.space.heed_fork(&proof.0, &proof.1)?;
                 }
                 self.refuse_queue(cx);
             }

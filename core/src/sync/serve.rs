@@ -105,8 +105,12 @@ impl Session {
         self.offered = false;
     }
 
-    pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
+    pub(super) fn on_bulk_ask<S: Store>(&mut self, cx: &mut Context<'_, S>, ask: BulkAsk) -> Result<(), End> {
         let BulkAsk { round, staged, deep } = ask;
+        if !self.knows_peer() || cx.space.is_parting() {
+            cx.send(&Message::BulkVoid(round));
+            return Ok(());
+        }
         self.serving = Some(Serving { round, staged, deep, ..self.fix_vector(cx) });
         self.offered = false;
         Ok(())
@@ -114,10 +118,13 @@ impl Session {
 
     /// Sends chunks while the peer has room, and the end when all is told.
     pub(super) fn serve_on<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
-        while self.serving.is_some() && self.may_send(cx.config.window_bytes) {
+        while self.serving.is_some() && !cx.space.is_parting() && self.may_send(cx.config.window_bytes) {
             let Some(serving) = &mut self.serving else { return Ok(()) };
             if let Some(chunk) = serving.next_chunk(cx)? {
                 serving.frames += 1;
+                if cx.space.replica() == Some(chunk.replica) {
+                    cx.space.tell(chunk.upto);
+                }
                 self.send_data(cx, &Message::BulkChunk(chunk));
             } else if serving.compared {
                 return self.finish_serving(cx);
@@ -144,6 +151,8 @@ impl Session {
             cx.send(&Message::BulkVoid(serving.round));
             return Ok(());
         };
+        // The heads name all of V, and the tail is what came after.
+        cx.space.tell_durable();
         self.send_data(cx, &Message::BulkHeads(heads));
         serving.frames += 1;
         let mut next = serving.log_next;

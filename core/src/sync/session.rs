@@ -83,8 +83,12 @@ pub(crate) struct Session {
     pub(super) peer: VersionVector,
     /// Whether `peer` is known: hello and vector have arrived.
     pub(super) peer_known: bool,
+    /// What the peer's last hello says of the own id was not written here: nothing is exchanged before it is looked at.
+    pub(super) doubt: bool,
     /// Replicas that have another history at the peer, by its last hello: only all of their contents settle that.
     pub(super) contested: BTreeSet<ReplicaId>,
+    /// Those of which it says that they have two.
+    pub(super) said_forked: BTreeSet<ReplicaId>,
     /// The heads in the peer's last hello, cut.
     pub(super) told: BTreeMap<ReplicaId, (u64, Tag)>,
     /// What this side's last hello said, and how many it has heard.
@@ -156,7 +160,9 @@ impl Session {
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,
+            doubt: false,
             contested: BTreeSet::new(),
+            said_forked: BTreeSet::new(),
             told: BTreeMap::new(),
             said: Said::default(),
             heard: 0,
@@ -240,6 +246,7 @@ impl Session {
             Message::Compared(compared) => self.on_compared(cx, &compared)?,
             Message::Rest(rest) => self.on_rest(cx, &rest)?,
             Message::Keys => self.gives_keys = true,
+            Message::Show(replica) => Self::on_show(cx, &replica),
         }
         if self.queue.is_empty() {
             self.settled = self.received;

@@ -65,6 +65,10 @@ impl Session {
 
     /// Accepts what the peer offers once all is durable that the peer thinks is known here.
     pub(super) fn take_offer<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), End> {
+        // What is in doubt would be joined with what was never told.
+        if self.doubt || cx.space.is_parting() {
+            return Ok(());
+        }
         let Some((key, offer)) = self.key.zip(self.offer.take()) else { return Ok(()) };
         // One at a time. Whoever is turned down here hears a hello when the one under way has ended; who comes when all of
         // that is here waits for the disk.
@@ -104,6 +108,9 @@ impl Session {
     }
 
     pub(super) fn ask_bulk<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(), End> {
+        if self.doubt || cx.space.is_parting() {
+            return Ok(());
+        }
         // What was dropped is told first: told later, it would end the bulk that is asked for now.
         if self.dropped {
             self.say_hello(cx)?;
@@ -179,7 +186,10 @@ impl Session {
         let offered = Self::taking(cx, round).map(|take| take.compared.clone()).unwrap_or_default();
         let heads = message.heads.into_vec();
         let identity = cx.space.identity.as_ref();
-        let vouched = |head: &BulkHead| head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
+        let vouched = |head: &BulkHead| {
+            let signed = head.to_head().is_vouched_for(&cx.space.id, &head.replica, identity);
+            signed && head.tags.precede(head.seq)
+        };
         let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
         let named = message.known.iter().map(|dot| (dot.replica, dot.seq));
         let known =
@@ -266,11 +276,12 @@ impl Session {
             dead: take.dead,
             complete: take.complete || !cx.space.planted.keeps(Rule::H1OneCommit),
             contested: take.contested,
+            doubtful: self.contested.union(&self.said_forked).copied().collect(),
             tail: take.tail,
             #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,
         };
-        if cx.space.begin_merge(cx.now, incoming)? {
+        if !self.doubt && cx.space.begin_merge(cx.now, incoming)? {
             vv.iter().for_each(|(replica, seq)| self.peer.observe(replica, seq));
             tail.iter().for_each(|dot| self.peer.observe(dot.replica, dot.seq));
             self.proofs_left = self.proofs_left.max(1);
@@ -316,7 +327,8 @@ impl Take {
         }
         self.told.insert(replica, upto);
         // Whatever is live there and not known here must be in this chunk, or staged and confirmed by it.
-        let unknown = |(first, last): (u64, u64)| last.saturating_sub(first.max(cx.space.heads.seq(&replica) + 1) - 1);
+        let unknown =
+            |(first, last): (u64, u64)| last.saturating_sub(first.max(cx.space.heads.seq(&replica) + 1) - 1);
         let wanted: u64 = live.iter().map(unknown).fold(0, u64::saturating_add);
         let mut brought = 0;
         let held = self.asked.runs(&replica).map(|asked| asked.iter().collect::<Vec<_>>());

@@ -53,8 +53,8 @@ enum Others {
 impl Session {
     /// Replicas by their names on this stream: hashing each once for a session, not once for a message.
     pub(super) fn names<S: Store>(&mut self, cx: &Context<'_, S>, key: Key) -> &BTreeMap<Tag, ReplicaId> {
-        // Replicas are forgotten only when a commit fails.
-        let now = (cx.space.heads.len(), cx.space.stats.commits_failed);
+        // Replicas are forgotten only when a commit fails, and when all of one got another name.
+        let now = (cx.space.heads.len(), cx.space.stats.commits_failed + cx.space.stats.renames);
         if self.named != now {
             self.names = cx.space.heads.iter().map(|(id, _)| (key.replica(id), *id)).collect();
             self.named = now;
@@ -204,7 +204,7 @@ impl Session {
         if rest.about != self.said.number {
             return Ok(());
         }
-        let news = self.learn(cx, key, &rest.entries);
+        let news = self.learn(cx, key, &rest.entries)?;
         for message in &news {
             cx.send(message);
         }
@@ -246,7 +246,7 @@ impl Session {
         if core::mem::take(&mut self.said.is_partial) {
             self.say_vector(cx, key);
         }
-        let news = self.learn(cx, key, &vector.entries);
+        let news = self.learn(cx, key, &vector.entries)?;
         for message in &news {
             cx.send(message);
         }

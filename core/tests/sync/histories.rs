@@ -114,7 +114,7 @@ fn histories(transactions: usize) -> Vec<History> {
 fn published(history: &[Step]) -> Vec<Vec<u8>> {
     let config = Config { push: Push::Gossip, ..config(LARGE_LOG) };
     let mut authors: Vec<Host> =
-        (0..WRITERS).map(|writer| Host::open(writer + 1, 0, config, MemoryStore::new())).collect();
+        (0..WRITERS).map(|writer| Host::open_known(writer + 1, 0, config, MemoryStore::new())).collect();
     let mut frames: Vec<Vec<u8>> = Vec::new();
     for (number, step) in history.iter().enumerate() {
         let author = &mut authors[usize::from(step.writer)];

@@ -79,6 +79,31 @@ impl Host {
         host
     }
 
+    /// Opens a store that publishes what is written: its deltas are for whoever a test gives them to. Own deltas go out by
+    /// gossip once some peer has said what it has, so it meets one that has nothing.
+    pub(crate) fn open_known(device: u8, life: u8, config: Config, store: MemoryStore) -> Self {
+        let mut host = Self::open(device, life, config, store);
+        let mut peer = Self::open(255, 1, config, MemoryStore::new());
+        let session = SessionId(u64::MAX);
+        for (host, role) in [(&mut peer, Role::Responder), (&mut host, Role::Initiator)] {
+            host.engine.handle(now(0), Input::Connected { session, role });
+            host.drain(now(0));
+        }
+        let mut pair = [host, peer];
+        while let Some(from) = pair.iter().position(|host| !host.sends.is_empty()) {
+            for (_, frame) in std::mem::take(&mut pair[from].sends) {
+                let to = &mut pair[1 - from];
+                to.engine.handle(now(0), Input::Received { session, frame });
+                to.drain(now(0));
+            }
+        }
+        let [mut host, _] = pair;
+        host.engine.handle(now(0), Input::Disconnected { session });
+        host.drain(now(0));
+        host.events.clear();
+        host
+    }
+
     pub(crate) fn drain(&mut self, now: Now) {
         while let Some(output) = self.engine.poll_output() {
             match output {

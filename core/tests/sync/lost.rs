@@ -70,7 +70,7 @@ fn a_hundred_thousand_additions_survive_a_bulk_in_parts() {
 fn the_second_message_before_the_first_makes_no_hole() {
     for log_bytes in [0, LARGE_LOG] {
         let gossiping = Config { push: Push::Gossip, ..config(LARGE_LOG) };
-        let mut author = Host::open(1, 0, gossiping, MemoryStore::new());
+        let mut author = Host::open_known(1, 0, gossiping, MemoryStore::new());
         for number in 1..4 {
             author.put(number, "put");
         }
@@ -189,7 +189,7 @@ fn a_writer_that_forgot_is_reminded_and_its_writes_count() {
 fn an_old_removal_does_not_take_a_row_that_was_made_anew() {
     for log_bytes in [0, LARGE_LOG] {
         let gossiping = Config { push: Push::Gossip, ..config(LARGE_LOG) };
-        let mut author = Host::open(1, 0, gossiping, MemoryStore::new());
+        let mut author = Host::open_known(1, 0, gossiping, MemoryStore::new());
         author.put(1, "old");
         author.remove(1);
         author.put(1, "new");

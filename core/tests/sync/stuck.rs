@@ -25,7 +25,7 @@ fn three_that_each_lack_something_fall_silent() {
         hosts.cut(session);
         let gossiping = Config { push: Push::Gossip, ..config(LARGE_LOG) };
         let store = hosts.hosts[1].engine.store_mut().clone();
-        hosts.hosts[1] = Host::open(2, 1, gossiping, store);
+        hosts.hosts[1] = Host::open_known(2, 1, gossiping, store);
         hosts.hosts[1].put(1, "second");
         let frame = hosts.hosts[1].published.remove(0);
         hosts.hosts[2].gossip(&frame);

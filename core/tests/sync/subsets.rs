@@ -90,7 +90,7 @@ fn published(puts: &[usize]) -> Vec<(Dot, Vec<u8>)> {
     for (writer, count) in puts.iter().enumerate() {
         let config = Config { push: Push::Gossip, ..config(LARGE_LOG) };
         let device = u8::try_from(writer).unwrap() + 1;
-        let mut author = Host::open(device, 0, config, MemoryStore::new());
+        let mut author = Host::open_known(device, 0, config, MemoryStore::new());
         for _ in 0..*count {
             let dot = author.put(number, &format!("put {number}"));
             all.push((dot, author.published.remove(0)));

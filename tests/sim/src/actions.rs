@@ -95,6 +95,8 @@ impl World {
     }
 
     fn transact(&mut self, number: usize, acts: &[Act]) -> Result<(), Violation> {
+        // Once dots may mean two things only the engine's own rows say what a write is going to kill.
+        let held = if self.oracle.exact { None } else { Some(self.machines[number].numbers()?) };
         let Self { machines, workload, now, .. } = self;
         let machine = &mut machines[number];
         let clocks = machine.now(*now);
@@ -105,7 +107,7 @@ impl World {
         let say = format_args!("writes {dot:?}: {:?}", done.iter().map(|(key, _)| key).collect::<Vec<_>>());
         let seq = dot.map_or(0, |dot| dot.seq).to_le_bytes();
         self.trace.note(self.now, number, &seq, say);
-        self.record(number, &done, dot)?;
+        self.record(number, &done, dot, held)?;
         self.after(number)
     }
 
@@ -244,6 +246,8 @@ impl World {
             self.crash(number);
         }
         self.machines[number].restore(usize::try_from(to).unwrap_or(0), noticed);
+        let disk = self.machines[number].disk.vector();
+        self.oracle.ledger.falls_back(number, &disk, true);
         let say = format_args!("goes back to commit {to} of {commits}, noticed: {noticed}");
         self.trace.note(self.now, number, b"restore", say);
         self.counters.saw(match (to, noticed) {
@@ -275,6 +279,9 @@ impl World {
             let entry = &mut self.oracle.record.authors[author];
             entry.told = entry.told.max(seq);
         }
+        let running = self.machines[number].is_up();
+        self.oracle.ledger.copied(number, copy, running);
+        self.oracle.ledger.falls_back(copy, &vector, true);
         self.machines.push(machine);
         // The copy may hold, and tell, a commit that was not reported here yet.
         self.machines[number].went_back = true;

@@ -1,10 +1,13 @@
 //! The checks after every step: what an engine shows against what the oracle says that it must.
 
+use std::collections::BTreeMap;
+
 use rejoin_core::Dot;
+use rejoin_core::row::RowKey;
 
 use crate::counters::Sometimes;
-use crate::oracle::{Issued, Mutation, Vector, Violation, broken, check_row, check_winner};
-use crate::workload::Done;
+use crate::oracle::{Issued, Mutation, Number, Vector, Violation, broken, check_row, check_winner};
+use crate::workload::{Done, number as payload_number};
 use crate::world::World;
 
 impl World {
@@ -18,7 +21,8 @@ impl World {
             self.check_durable_first(number, &vector)?;
             if !self.oracle.exact {
                 let before = core::mem::replace(&mut self.machines[number].view.vector, vector);
-                if !self.machines[number].view.vector.covers(&before) && !self.hostile {
+                let renamed = self.machines[number].has_renamed();
+                if !renamed && !self.machines[number].view.vector.covers(&before) && !self.hostile {
                     return broken("I3", "the vector went back");
                 }
                 return Ok(());
@@ -36,7 +40,11 @@ impl World {
     }
 
     /// An engine's vector in numbers.
-    pub(crate) fn plain(&mut self, number: usize, seen: &rejoin_core::VersionVector) -> Result<Vector, Violation> {
+    pub(crate) fn plain(
+        &mut self,
+        number: usize,
+        seen: &rejoin_core::VersionVector,
+    ) -> Result<Vector, Violation> {
         let mut vector = Vector::default();
         for (replica, seq) in seen.iter() {
             let author = match self.oracle.record.author(&replica) {
@@ -146,7 +154,11 @@ impl World {
         let vector = self.plain(number, &seen)?;
         self.machines[number].seen = seen;
         let durable = self.machines[number].disk.vector();
-        if vector != durable && !self.hostile {
+        let shown = self.machines[number].engine().durable_version_vector();
+        let shown = self.plain(number, &shown)?;
+        // A rename whose commit failed is made again at once, in memory.
+        let again = self.machines[number].renames > 0;
+        if (shown != durable || (vector != durable && !again)) && !self.hostile {
             return broken(
                 "G1",
                 format!("machine {number} comes back with {vector:?} instead of {durable:?}"),
@@ -195,6 +207,9 @@ impl World {
 
     /// What a machine had not made durable is lost, and nobody knew it.
     pub(crate) fn withdraw(&mut self, number: usize) {
+        let disk = self.machines[number].disk.vector();
+        let down = !self.machines[number].is_up();
+        self.oracle.ledger.falls_back(number, &disk, down);
         if !self.oracle.exact {
             return;
         }
@@ -208,12 +223,28 @@ impl World {
     }
 
     /// Enters what a transaction did into the record.
-    pub(crate) fn record(&mut self, number: usize, done: &Done, dot: Option<Dot>) -> Result<(), Violation> {
+    pub(crate) fn record(
+        &mut self,
+        number: usize,
+        done: &Done,
+        dot: Option<Dot>,
+        held: Option<BTreeMap<RowKey, Vec<Number>>>,
+    ) -> Result<(), Violation> {
         let past = self.machines[number].view.vector.clone();
         let keys: Vec<usize> = done.iter().map(|(key, _)| self.oracle.record.key(key)).collect();
         let view = &self.machines[number].view;
         let kills: Vec<usize> = keys.iter().flat_map(|key| view.row(*key).iter().copied()).collect();
-        let puts = done.iter().filter(|(_, payload)| payload.is_some()).count();
+        let dead = match held {
+            Some(held) => {
+                done.iter().flat_map(|(key, _)| held.get(key).cloned().unwrap_or_default()).collect()
+            }
+            None => kills.iter().map(|put| payload_number(&self.oracle.record.puts[*put].payload)).collect(),
+        };
+        let new: Vec<Number> = done
+            .iter()
+            .filter_map(|(_, payload)| payload.as_ref().map(|payload| payload_number(payload)))
+            .collect();
+        let puts = new.len();
         let Some(dot) = dot else {
             // After a fork the record no longer says what is live.
             let changed = puts > 0 || (self.oracle.exact && !kills.is_empty());
@@ -230,6 +261,7 @@ impl World {
         if !self.oracle.record.between(author, first - 1, u64::MAX).is_empty() {
             self.reuse(number, author, first);
         }
+        self.oracle.ledger.wrote(number, (author, first, dot.seq), new, dead);
         if !self.oracle.exact {
             return Ok(());
         }

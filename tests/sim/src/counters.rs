@@ -63,8 +63,10 @@ sometimes! {
     StoreLost => "store lost",
     Cloned => "store cloned",
     NewIncarnation => "new incarnation",
+    Renamed => "untold deltas renamed",
     DotReused => "dot used twice",
     Fork => "fork seen",
+    ForkKept => "lost to a fork, kept in a table",
 }
 
 /// Message kinds that a bulk consists of, by their number on the wire.
@@ -96,7 +98,8 @@ impl Counters {
         self.add(what, 1);
     }
 
-    fn add(&mut self, what: Sometimes, times: u64) {
+    /// It happened so often.
+    pub fn add(&mut self, what: Sometimes, times: u64) {
         *self.counts.entry(what).or_default() += times;
     }
 

@@ -20,14 +20,18 @@ impl World {
     /// Gives an engine an input, carries out what it wants, and checks what it shows.
     pub(crate) fn input(&mut self, number: usize, input: Input) -> Result<(), Violation> {
         self.note_input(number, &input);
-        if let Input::Received { session, frame } = &input
-            && frame.first() == Some(&BULK_END)
-        {
-            self.machines[number].bulk_ended = Some(*session);
+        if let Input::Received { session, frame } = &input {
+            let machine = &mut self.machines[number];
+            // A hello, or a root in answer to one.
+            machine.heard |= matches!(kind_of(frame), Some(0 | 1));
+            if kind_of(frame) == Some(BULK_END) {
+                machine.bulk_ended = Some(*session);
+            }
         }
         self.machines[number].handle(self.now, input);
         let (bulk, gossip) = self.machines[number].took_bulk();
         if bulk {
+            self.note_kept(number)?;
             // Gossip that waited for the bulk comes in right after it, and may bring what is staged for another one.
             if !gossip {
                 self.check_stage(number)?;
@@ -77,6 +81,10 @@ impl World {
                         return broken("contract", "a frame that is too large");
                     }
                     self.tell(number);
+                    // Deltas, and what bulks bring.
+                    if matches!(kind_of(&frame), Some(3 | 8..=10)) {
+                        self.tell_own(number);
+                    }
                     let item = self.maybe_damage(frame);
                     let Self { network, draw, queue, now, .. } = self;
                     if !network.send(session, item, *now, draw, queue) {
@@ -87,7 +95,11 @@ impl World {
                     if frame.len() > GOSSIP_BYTES {
                         return broken("contract", "a message that is too large for gossip");
                     }
+                    if !self.machines[number].heard {
+                        return broken("told", "own deltas leave before any peer said what it has of the id");
+                    }
                     self.tell(number);
+                    self.tell_own(number);
                     self.publish(number, frame);
                 }
                 Output::Judged { id, verdict } => self.judge(number, id.0, verdict)?,
@@ -101,6 +113,25 @@ impl World {
                 }
                 Output::Event(event) => self.heed(number, event)?,
             }
+        }
+        if self.hostile { Ok(()) } else { self.oracle.ledger.check_owed(number) }
+    }
+
+    /// Own deltas leave, or may.
+    fn tell_own(&mut self, number: usize) {
+        let engine = self.machines[number].engine();
+        let own = engine.replica().map(|own| (own, engine.durable_version_vector().seq(&own)));
+        if let Some((author, seq)) = own.and_then(|(own, seq)| Some((self.oracle.record.author(&own)?, seq)))
+        {
+            self.oracle.ledger.tell(number, author, seq);
+        }
+    }
+
+    /// What merges lost is in a table of forks, unless the app forgets it.
+    pub(crate) fn note_kept(&mut self, number: usize) -> Result<(), Violation> {
+        if !self.oracle.exact {
+            let kept = self.machines[number].forks()?;
+            self.oracle.ledger.kept.extend(kept);
         }
         Ok(())
     }
@@ -169,6 +200,17 @@ impl World {
                     return broken("H6", format!("{old:?} is given up for no reason"));
                 }
                 self.counters.saw(Sometimes::NewIncarnation);
+                let author = self.oracle.record.enter(old, number);
+                self.oracle.ledger.gave_up(number, author);
+            }
+            Event::Renamed { old, .. } if honest => {
+                return broken("H6", format!("what follows {old:?} is renamed for no reason"));
+            }
+            Event::Renamed { old, new } => {
+                self.counters.saw(Sometimes::Renamed);
+                let record = &mut self.oracle.record;
+                let [from, to] = [old.replica, new].map(|id| record.enter(id, number));
+                self.oracle.ledger.renamed(number, from, old.seq, to);
             }
             Event::Diverged { .. } if honest => return broken("I6", "equal vectors, different roots"),
             Event::ClockSuspect { .. } => {

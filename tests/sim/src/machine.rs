@@ -1,5 +1,7 @@
 //! One machine: a disk, clocks, an identity, and, while it is up, an engine over the disk's image.
 
+use std::collections::BTreeMap;
+
 use rejoin_core::engine::{Config, Engine, Input, Now, OpenError, Output, SessionId, Stats};
 use rejoin_core::row::{Entry, ReadRows, RowKey};
 use rejoin_core::store::{MemoryStore, StoreError};
@@ -10,7 +12,8 @@ use crate::disk::Disk;
 use crate::draw::{Draw, mix, stream};
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
-use crate::oracle::View;
+use crate::oracle::{Number, View, Violation, broken};
+use crate::workload::number;
 
 /// When a machine is going to crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,10 @@ pub struct Machine {
     pub fail_next: bool,
     /// The stream on which a bulk ended last.
     pub bulk_ended: Option<SessionId>,
+    /// Some peer has greeted it in this life.
+    pub heard: bool,
+    /// How often its engine has renamed own deltas in this life, when it was asked last.
+    pub renames: u64,
     /// What the engine had done when it was asked last.
     before: Stats,
     engine: Option<Engine<MemoryStore>>,
@@ -79,6 +86,8 @@ impl Machine {
             lineage: mix(number as u64),
             fail_next: false,
             bulk_ended: None,
+            heard: false,
+            renames: 0,
             before: Stats::default(),
             engine: None,
         }
@@ -118,6 +127,8 @@ impl Machine {
     pub fn open(&mut self, seed: u64) -> Result<(), OpenError> {
         self.life += 1;
         self.before = Stats::default();
+        self.renames = 0;
+        self.heard = false;
         let entropy = Draw::new(seed, stream::ENTROPY + self.number as u64 * 100_000 + self.life).seed();
         let mut config = self.config;
         config.lineage[..8].copy_from_slice(&self.lineage.to_le_bytes());
@@ -179,6 +190,21 @@ impl Machine {
         Ok(rows)
     }
 
+    /// The numbers of the payloads that are live in each row, in memory.
+    pub fn numbers(&self) -> Result<BTreeMap<RowKey, Vec<Number>>, Violation> {
+        let rows = self.rows().or_else(|error| broken("store", format!("{error}")))?;
+        let numbers = |entries: Vec<Entry>| entries.iter().map(|entry| number(&entry.payload)).collect();
+        Ok(rows.into_iter().map(|(key, entries)| (key, numbers(entries))).collect())
+    }
+
+    /// The numbers of the payloads in its table of forks.
+    pub fn forks(&self) -> Result<Vec<Number>, Violation> {
+        let mut numbers = Vec::new();
+        let visited = self.engine().visit_forks(&mut |_, entry| numbers.push(number(&entry.payload)));
+        visited.or_else(|error| broken("store", format!("{error}")))?;
+        Ok(numbers)
+    }
+
     /// Under which id it writes.
     pub fn replica(&self) -> Option<ReplicaId> {
         self.engine.as_ref().and_then(Engine::replica)
@@ -190,6 +216,12 @@ impl Machine {
         let before = core::mem::replace(&mut self.before, now);
         let bulk = now.bulk_committed > before.bulk_committed;
         (bulk, now.deltas_from_gossip > before.deltas_from_gossip)
+    }
+
+    /// Whether the engine has renamed own deltas since this was asked last.
+    pub fn has_renamed(&mut self) -> bool {
+        let renames = self.engine().stats().renames;
+        renames > core::mem::replace(&mut self.renames, renames)
     }
 
     /// Whether the engine is in the middle of a bulk that it asked for.

@@ -1,6 +1,7 @@
 //! The end of every schedule: the faults are over, everybody is up and connected somehow. All must come to hold the same
 //! data within a bounded time, with nothing lost, and then fall silent.
 
+use crate::counters::Sometimes;
 use crate::oracle::{Vector, Violation, broken};
 use crate::world::World;
 
@@ -44,7 +45,22 @@ impl World {
             return broken("I9", "agreement did not last");
         }
         self.check_everybody()?;
-        self.check_losses()
+        self.check_losses()?;
+        self.check_forks()
+    }
+
+    /// Where dots mean two things, payloads say what is owed.
+    fn check_forks(&mut self) -> Result<(), Violation> {
+        if self.hostile || self.oracle.exact {
+            return Ok(());
+        }
+        for number in 0..self.machines.len() {
+            self.note_kept(number)?;
+        }
+        let live: Vec<u64> = self.machines[0].numbers()?.into_values().flatten().collect();
+        let kept = self.oracle.ledger.judge(&live)?;
+        self.counters.add(Sometimes::ForkKept, kept);
+        Ok(())
     }
 
     /// No more faults; everybody is up.

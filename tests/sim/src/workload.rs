@@ -155,6 +155,11 @@ fn size(draw: &mut Draw) -> usize {
     usize::try_from(size).unwrap_or(0)
 }
 
+/// The number of a payload: no two puts have the same.
+pub fn number(payload: &[u8]) -> u64 {
+    payload.get(..8).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+}
+
 /// The running total in a payload.
 fn total(payload: &Payload) -> u64 {
     payload.get(8..16).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))

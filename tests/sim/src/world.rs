@@ -299,6 +299,8 @@ impl World {
         if let Err(error) = machine.open(seed) {
             return broken("open", format!("machine {number}: {error}"));
         }
+        let disk = machine.disk.vector();
+        self.oracle.ledger.opened(number, &disk);
         self.trace.note(self.now, number, b"open", format_args!("opens, life {}", machine.life));
         if machine.doom == Some(Doom::AtOpen) {
             machine.doom = None;

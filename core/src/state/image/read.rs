@@ -181,7 +181,7 @@ impl Reading {
             if self.ids.last().is_some_and(|last| *last >= id) {
                 return Err("its replicas are out of order");
             }
-            let mut head: Head = codec::decode(head).map_err(|_| UNREADABLE)?;
+            let mut head = Head::decode(head).map_err(|_| UNREADABLE)?;
             if !head.is_vouched_for(&self.opening.space, &id, identity) {
                 return Err("the head of a replica is not signed");
             }

@@ -36,6 +36,9 @@ const BLOCK_BITS: u32 = 8;
 /// So many blocks out of date are brought up to date by the next commit even if nobody asks: marks take memory.
 const MARKS: usize = 65_536;
 
+/// No replica writes so much: this block is marked where less is known of one than before.
+const LAST_BLOCK: u64 = u64::MAX >> BLOCK_BITS;
+
 const MARK: u8 = 0;
 const NODE: u8 = 1;
 
@@ -205,7 +208,11 @@ impl LiveTree {
         seq: u64,
     ) -> Result<[u8; 32], StoreError> {
         let blocks: Vec<u64> = self.stale_of(replica).map(|(_, block)| *block).collect();
-        let node = self.refresh(store, Range::top(*replica, seq), &blocks, false)?;
+        let top = Range::top(*replica, seq);
+        if blocks.last() == Some(&LAST_BLOCK) {
+            self.forget_above(store, &top)?;
+        }
+        let node = self.refresh(store, top, &blocks, false)?;
         for block in blocks {
             self.stale.remove(&(*replica, block));
             self.compare((*replica, block));
@@ -342,6 +349,18 @@ impl LiveTree {
         (RADIX_BITS..range.bits)
             .step_by(RADIX_BITS as usize)
             .try_for_each(|bits| self.forget(store, Range { bits, ..*range }))
+    }
+
+    /// Drops what is kept of topmost nodes above `top`, and all below them that is not below `top` too.
+    fn forget_above<S: Store>(&mut self, store: &S, top: &Range) -> Result<(), StoreError> {
+        for bits in (top.bits + RADIX_BITS..=u64::BITS).step_by(RADIX_BITS as usize) {
+            let former = Range { bits, ..*top };
+            former.children().skip(1).try_for_each(|(_, child)| self.forget(store, child))?;
+            if self.node(store, &former)?.is_some() {
+                self.keep(&former, None);
+            }
+        }
+        Ok(())
     }
 
     /// Drops a node and all below it.

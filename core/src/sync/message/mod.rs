@@ -26,6 +26,7 @@
 //! | 17 | Compared | what differs there: hashes of smaller parts, or the live dots | |
 //! | 18 | Rest | the sum in your hello is mine: of your vector only these entries differ, or may | |
 //! | 19 | Keys | a row that you named by what it replaces is not known here: give keys from now on | |
+//! | 20 | Show | what you say of my replica I did not write: show the head that you have | |
 //!
 //! A peer that speaks another version is told so and left alone: where the version stands in a hello never changes.
 //!
@@ -48,7 +49,7 @@ use crate::codec::{self, BoundedBytes, BoundedVec};
 use crate::id::{Chain, DeviceKey, Nonce, ReplicaId, Root, Signature, SpaceId, VectorDigest};
 use crate::id::{cut, domain, hash};
 use crate::limits::{FRAME_REPLICAS, GOSSIP_BYTES, HELLO_LISTED, HELLO_REPLICAS};
-use crate::state::Head;
+use crate::state::{Head, SignedHead, Tags};
 use crate::sync::frame::{Table, WireDelta};
 
 /// The version of the protocol, said in each hello.
@@ -122,6 +123,7 @@ pub(crate) enum Message {
     Compared(Compared),
     Rest(Rest),
     Keys,
+    Show(ReplicaId),
 }
 
 impl Message {
@@ -209,18 +211,16 @@ pub(crate) struct Ack {
     pub(crate) durable: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known here of a replica. The signature is evidence; where the histories part the tags say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct YouWere {
-    pub(crate) replica: ReplicaId,
-    pub(crate) seq: u64,
-    pub(crate) chain: Chain,
-    pub(crate) signature: Signature,
+    pub(crate) head: SignedHead,
+    pub(crate) tags: Tags,
 }
 
 impl YouWere {
     pub(crate) fn of(replica: &ReplicaId, head: &Head) -> Self {
-        let Head { seq, chain, signature, .. } = *head;
-        Self { replica: *replica, seq, chain, signature }
+        Self { head: SignedHead::of(replica, head), tags: head.tags.clone() }
     }
 }
 
@@ -304,7 +304,7 @@ pub(crate) enum Gossip {
 /// The head of a replica, with what vouches for it: nobody can claim a delta that its author did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Announcement {
-    pub(crate) head: YouWere,
+    pub(crate) head: SignedHead,
     pub(crate) intro: Intro,
 }
 

@@ -5,6 +5,7 @@
 //! the engine's merge, vector or tree code is used here; replicas, rows, puts and mutations are small numbers.
 
 mod happened;
+mod ledger;
 mod record;
 mod view;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use rejoin_core::id::Root;
 
 pub use happened::check_winner;
+pub use ledger::{Ledger, Number};
 pub use record::{Author, Issued, Mutation, Put, Record};
 pub use view::{View, check_row};
 
@@ -77,6 +79,8 @@ impl Vector {
 pub struct Oracle {
     /// What was issued.
     pub record: Record,
+    /// What is owed at the end whatever dots mean.
+    pub ledger: Ledger,
     /// Whether rows must be exactly what the record says. False once a dot may mean two things.
     pub exact: bool,
     /// Some engine reported a fork.
@@ -92,6 +96,7 @@ impl Oracle {
     pub fn new() -> Self {
         Self {
             record: Record::default(),
+            ledger: Ledger::default(),
             exact: true,
             fork_seen: false,
             went_back: false,
