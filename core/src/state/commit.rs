@@ -126,10 +126,7 @@ impl<S: Store> Space<S> {
     }
 
     fn is_clean(&self) -> bool {
-        !self.overlay.is_dirty()
-            && self.changed_heads.is_empty()
-            && !self.own_changed
-            && self.merge.is_none()
+        !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed && self.merge.is_none()
     }
 
     /// Whether no commit is on its way.

@@ -123,9 +123,10 @@ impl<S: Store> Space<S> {
     fn give_up_before(&mut self, incoming: &Incoming) -> Result<(), StoreError> {
         let Some(own) = self.replica() else { return Ok(()) };
         let mine = self.heads.get(&own).map(|head| (head.seq, head.chain));
-        let mut news = incoming.tail.iter().any(|tail| {
-            tail.delta.replica == own && mine.is_none_or(|mine| tail.delta.last_seq() > mine.0)
-        });
+        let mut news = incoming
+            .tail
+            .iter()
+            .any(|tail| tail.delta.replica == own && mine.is_none_or(|mine| tail.delta.last_seq() > mine.0));
         for head in incoming.heads.iter().filter(|head| head.replica == own) {
             let (seq, chain) = (head.seq, head.chain);
             news |= mine.is_none_or(|mine| (seq, chain) > mine) || self.contradicts(&own, seq, &chain)?;
@@ -138,7 +139,8 @@ impl<S: Store> Space<S> {
         let unknown = |replica: &ReplicaId, first: u64, last: u64| {
             last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
         };
-        let runs = incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
+        let runs =
+            incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
         runs.map(|(replica, (first, last))| unknown(replica, first, last)).fold(0, u64::saturating_add)
     }
 
@@ -339,4 +341,3 @@ impl<T: WriteStore + ?Sized> Work<'_, T> {
         Ok(())
     }
 }
-

@@ -316,7 +316,8 @@ impl Take {
         }
         self.told.insert(replica, upto);
         // Whatever is live there and not known here must be in this chunk, or staged and confirmed by it.
-        let unknown = |(first, last): (u64, u64)| last.saturating_sub(first.max(cx.space.heads.seq(&replica) + 1) - 1);
+        let unknown =
+            |(first, last): (u64, u64)| last.saturating_sub(first.max(cx.space.heads.seq(&replica) + 1) - 1);
         let wanted: u64 = live.iter().map(unknown).fold(0, u64::saturating_add);
         let mut brought = 0;
         let held = self.asked.runs(&replica).map(|asked| asked.iter().collect::<Vec<_>>());

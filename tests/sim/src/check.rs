@@ -36,7 +36,11 @@ impl World {
     }
 
     /// An engine's vector in numbers.
-    pub(crate) fn plain(&mut self, number: usize, seen: &rejoin_core::VersionVector) -> Result<Vector, Violation> {
+    pub(crate) fn plain(
+        &mut self,
+        number: usize,
+        seen: &rejoin_core::VersionVector,
+    ) -> Result<Vector, Violation> {
         let mut vector = Vector::default();
         for (replica, seq) in seen.iter() {
             let author = match self.oracle.record.author(&replica) {
