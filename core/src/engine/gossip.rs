@@ -135,14 +135,14 @@ impl<S: Store> Engine<S> {
                 self.forked(replica, proof)?;
                 self.sessions.values_mut().for_each(|session| session.hello_soon(self.now, 0));
             }
-            Applied::Missing if self.early.bytes + bytes <= self.config.early_bytes => {
+            Applied::Missing | Applied::Later if self.early.bytes + bytes <= self.config.early_bytes => {
                 self.space.stats.early_kept += 1;
                 if let Some(replaced) = self.early.runs.insert(key, queue.into()) {
                     self.early.bytes -= size(&replaced);
                 }
                 self.early.bytes += bytes;
             }
-            Applied::Missing => {
+            Applied::Missing | Applied::Later => {
                 self.space.stats.early_dropped += 1;
                 // Whoever is connected has it, or will: ask.
                 self.sessions.values_mut().for_each(|session| Session::hello_later(session, self.now));
@@ -182,7 +182,7 @@ impl<S: Store> Engine<S> {
                         self.space.stats.deltas_from_gossip += count;
                         progress |= count > 0;
                     }
-                    Ok(Applied::Missing) => {
+                    Ok(Applied::Missing | Applied::Later) => {
                         let run: Vec<Received> = queue.into();
                         self.early.bytes += size(&run);
                         self.early.runs.insert(key, run);

@@ -324,6 +324,7 @@ impl<S: Store> Engine<S> {
                     }
                     Err(error) => self.fail(error),
                 }
+                self.retry_early();
                 if core::mem::take(&mut self.space.dropped_meanwhile) {
                     self.sessions.values_mut().for_each(|session| session.say_dropped(self.now));
                 }

@@ -56,8 +56,8 @@ pub(super) struct InFlight {
     tree: TreeChanges,
     touched: Vec<RowKey>,
     own: Option<ReplicaId>,
-    /// A merge is carried out after it.
-    pub(super) merging: bool,
+    /// A merge is carried out after it, and brings news of these replicas.
+    pub(super) merging: Option<BTreeSet<ReplicaId>>,
     /// Staged entries and deltas of the tail that the merge takes in.
     tail: u64,
 }
@@ -121,7 +121,7 @@ impl<S: Store> Space<S> {
             tree,
             touched,
             own: self.replica(),
-            merging: self.merge.is_some(),
+            merging: self.merge.as_ref().map(Merging::replicas),
             tail: self.merge.as_ref().map_or(0, Merging::tail_deltas),
         });
         commit.merge = self.merge.take().map(|merging| Arc::new(merging) as Arc<dyn Merge>);
@@ -179,7 +179,7 @@ impl<S: Store> Space<S> {
         self.durable.log = done.log;
         self.overlay.persisted(id);
         let mut news = merged.more || !merged.rows.is_empty();
-        if done.merging {
+        if done.merging.is_some() {
             news |= self.adopt()?;
             self.stats.bulk_committed += 1;
             self.stats.tail_deltas += done.tail;

@@ -179,12 +179,19 @@ impl<S: Store> Space<S> {
 
     /// Whether a merge waits for a commit, or is on its way with one.
     pub(crate) fn is_merging(&self) -> bool {
-        self.merge.is_some() || self.in_flight.as_ref().is_some_and(|in_flight| in_flight.merging)
+        self.merge.is_some() || self.in_flight.as_ref().is_some_and(|in_flight| in_flight.merging.is_some())
+    }
+
+    /// Whether deltas of a replica have to wait for a merge: it is planned, or brings news of that replica, which may be of
+    /// another history.
+    pub(super) fn waits_for_merge(&self, replica: &ReplicaId) -> bool {
+        let merging = self.in_flight.as_ref().and_then(|in_flight| in_flight.merging.as_ref());
+        self.merge.is_some() || merging.is_some_and(|replicas| replicas.contains(replica))
     }
 
     /// Keeps a delta that is applied while a merge is under way: it is applied again on top of that.
     pub(super) fn note_meanwhile(&mut self, received: impl FnOnce() -> Received) {
-        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.merging) {
+        if self.is_merging() {
             self.meanwhile.push(received());
         }
     }
@@ -310,6 +317,12 @@ impl Merge for Merging {
 }
 
 impl Merging {
+    /// Of whom it brings news.
+    pub(super) fn replicas(&self) -> BTreeSet<ReplicaId> {
+        let tail = self.tail.iter().map(|tail| tail.delta.replica);
+        self.heads.iter().map(|head| head.replica).chain(tail).collect()
+    }
+
     /// How many deltas of the peer's log it applies.
     pub(super) fn tail_deltas(&self) -> u64 {
         self.steps.iter().filter(|step| matches!(step, Step::Apply)).count() as u64

@@ -43,6 +43,8 @@ pub(crate) struct Received {
 pub(crate) enum Applied {
     /// So many were applied (known ones do not count). What is left waits for a signature.
     Done(u64),
+    /// A merge is under way, and they wait for it; nothing was applied.
+    Later,
     /// Something before the first of them is not known here; nothing was applied.
     Missing,
     /// They continue another history of this replica than the one known here; nothing was applied.
@@ -86,6 +88,9 @@ impl<S: Store> Space<S> {
         queue: &mut VecDeque<Received>,
         replay: bool,
     ) -> Result<Applied, StoreError> {
+        if queue.iter().any(|received| self.waits_for_merge(&received.delta.replica)) {
+            return Ok(Applied::Later);
+        }
         match self.plan(queue, Ahead::new(), replay) {
             Ok(plan) => self.carry_out(now, queue, plan),
             Err(refused) => Ok(refused),

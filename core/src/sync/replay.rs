@@ -109,6 +109,7 @@ impl Session {
             // A peer with another history, which it does not know of yet: the hello shows it.
             Applied::Invalid if self.overlaps || self.tails.named => self.refuse_queue(cx),
             Applied::Invalid => return Err(MISBEHAVED),
+            Applied::Later => {}
             Applied::Missing => self.refuse_queue(cx),
             Applied::Fork { proof, .. } => {
                 if let Some(proof) = proof {

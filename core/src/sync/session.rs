@@ -368,8 +368,9 @@ impl Session {
         } else {
             self.acked.durable
         };
-        // Whoever sends faster than the disk writes waits for the disk.
-        let room = cx.space.overlay.dirty_bytes() <= cx.config.window_bytes;
+        // Whoever sends faster than the disk writes waits for the disk, and so does what waits for a merge.
+        let room = cx.space.overlay.dirty_bytes() <= cx.config.window_bytes
+            && (self.queue.is_empty() || !cx.space.is_merging());
         let taken_in = room && self.received - self.acked.received >= FRAMES_PER_ACK;
         let due = durable > self.acked.durable || taken_in;
         if due {
