@@ -1,6 +1,5 @@
 //! A host without sockets, files and clocks: it carries out what an engine asks for at once, and joins two engines.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rejoin_benches::peer::Traffic;
@@ -9,7 +8,8 @@ use rejoin_core::engine::{
     Config, Engine, Event, GossipId, Input, Now, Output, Push, Role, SessionId, Transaction, WriteError,
 };
 use rejoin_core::identity::Ed25519;
-use rejoin_core::store::{MemoryStore, Store, Table};
+use rejoin_core::image::{ImageReader, ImageWriter, Part, completed};
+use rejoin_core::store::{Commit, MemoryStore};
 
 /// Rows that gather before they leave as one commit: what a busy app writes while one commit is on its way.
 const GROUP: usize = 1000;
@@ -55,10 +55,13 @@ pub(crate) fn secret(id: u64) -> [u8; 32] {
 
 impl Host {
     pub(crate) fn new(id: u64, push: Push) -> Self {
+        Self::over(id, push, MemoryStore::new())
+    }
+
+    fn over(id: u64, push: Push, store: MemoryStore) -> Self {
         let seed = secret(id);
         let identity = Box::new(Ed25519::from_seed(seed));
-        let engine =
-            Engine::open(config(push), identity, MemoryStore::new(), seed).expect("an empty store opens");
+        let engine = Engine::open(config(push), identity, store, seed).expect("it opens");
         let now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
         Self { engine, now, waiting: 0, sessions: 0, agreed: None, published: Vec::new() }
     }
@@ -163,16 +166,48 @@ impl Host {
         }
     }
 
-    /// Bytes of keys and values in the tables that are the state: without the log, which is bounded, and the stage.
-    pub(crate) fn stored(&mut self) -> usize {
-        let (store, mut bytes) = (self.engine.store_mut(), 0);
-        for table in [Table::Meta, Table::Replicas, Table::Rows, Table::Dots] {
-            let read = store.scan(table, &[], &mut |key, value| {
-                bytes += key.len() + value.len();
-                ControlFlow::Continue(())
-            });
-            read.expect("a store in memory can be read");
+    /// The state as an image, as a backup holds it: no log, a checksum a block, heads with their signatures.
+    pub(crate) fn image(&mut self) -> Vec<u8> {
+        self.settle();
+        let moment = self.engine.moment().expect("a store in memory can be read");
+        let mut image = Vec::new();
+        let mut sink = |part: &[u8]| {
+            image.extend_from_slice(part);
+            Ok(())
+        };
+        let written = ImageWriter::begin(&mut sink).and_then(|mut writer| {
+            writer.space(&moment, self.now.wall_ms, 0, &[], &mut sink, &mut |_| {})?;
+            writer.end(&mut sink)
+        });
+        written.expect("a sound store makes an image");
+        image
+    }
+
+    /// A replica with the state of an image, writing under an id of its own; everything is checked as a restore does.
+    pub(crate) fn from_image(image: &[u8], id: u64, push: Push) -> Self {
+        const SOUND: &str = "an image of this same program";
+        let (mut store, mut rest, mut root) = (MemoryStore::new(), image, None);
+        let mut source = |buffer: &mut [u8]| {
+            let (given, left) = rest.split_at(buffer.len().min(rest.len()));
+            buffer[..given.len()].copy_from_slice(given);
+            rest = left;
+            Ok(given.len())
+        };
+        let seed = secret(id);
+        let identity = Ed25519::from_seed(seed);
+        let mut reader = ImageReader::begin(&mut source, &identity).expect(SOUND);
+        while let Some(part) = reader.next_part().expect(SOUND) {
+            match part {
+                Part::Space(about) => root = Some(about.root),
+                Part::Changes(changes) | Part::Close(_, changes) => {
+                    store.apply(&Commit::new(0, changes)).expect(SOUND);
+                }
+                Part::End { .. } => {}
+            }
         }
-        bytes
+        let (found, _, nodes) = completed(&store).expect(SOUND);
+        assert_eq!(Some(found), root, "{SOUND}");
+        store.apply(&Commit::new(0, nodes)).expect(SOUND);
+        Self::over(id, push, store)
     }
 }

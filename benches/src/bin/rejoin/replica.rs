@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use rejoin_benches::measure::Measures;
 use rejoin_benches::peer::{self, Traffic};
 use rejoin_benches::rows::{Content, Row};
 use rejoin_core::Value;
@@ -87,13 +86,12 @@ impl peer::MapReplica for MapReplica {
         all
     }
 
-    /// There is no image of a store yet; [`peer::MapReplica::extra`] says what it holds.
     fn save(&mut self) -> Option<Vec<u8>> {
-        None
+        Some(self.host.image())
     }
 
-    fn load(_: &[u8], id: u64) -> Self {
-        peer::MapReplica::new(id)
+    fn load(bytes: &[u8], id: u64) -> Self {
+        Self { host: Host::from_image(bytes, id, Push::Off), map: LwwMapView::at("m").expect(PATH) }
     }
 
     fn fork(&mut self, id: u64) -> Self {
@@ -108,10 +106,6 @@ impl peer::MapReplica for MapReplica {
 
     fn absorb(&mut self, other: &mut Self) {
         self.host.hear(&mut other.host);
-    }
-
-    fn extra(&mut self) -> Measures {
-        Measures::default().with("saved", self.host.stored() as f64)
     }
 }
 
@@ -144,7 +138,7 @@ impl peer::SetReplica for SetReplica {
     }
 
     fn saved(&mut self) -> usize {
-        self.host.stored()
+        self.host.image().len()
     }
 }
 
@@ -178,6 +172,6 @@ impl peer::CounterReplica for CounterReplica {
     }
 
     fn saved(&mut self) -> usize {
-        self.host.stored()
+        self.host.image().len()
     }
 }
