@@ -42,6 +42,9 @@ pub(super) struct Serving {
     pub(super) compared: bool,
     /// Replicas with two histories: contents may differ under one dot, so they are sent whatever the peer has seen.
     contested: BTreeSet<ReplicaId>,
+    /// Replicas of which more is known at V than the last hello named. The peer may know as much of another history, and
+    /// cannot see that before it has the head.
+    unsaid: BTreeSet<ReplicaId>,
     /// Index into `heads`, and the seq up to which that replica was told.
     at: usize,
     told: u64,
@@ -54,9 +57,11 @@ impl Session {
     fn fix_vector<S: Store>(&self, cx: &Context<'_, S>) -> Serving {
         let heads = &cx.space.durable.heads;
         let forked = heads.iter().filter(|(_, head)| head.forked).map(|(replica, _)| *replica);
+        let unsaid = heads.iter().filter(|(id, head)| head.seq != self.said.vector.seq(id));
         Serving {
             round: 0,
-            contested: forked.chain(self.contested.iter().copied()).collect(),
+            contested: forked.chain(self.contested.iter().copied()).chain(self.differing(heads)).collect(),
+            unsaid: unsaid.map(|(replica, _)| *replica).collect(),
             heads: heads.iter().map(|(replica, head)| BulkHead::of(*replica, head)).collect(),
             frontier: cx.space.durable.frontier.clone(),
             log_next: cx.space.durable.log.next,
@@ -268,7 +273,8 @@ impl Serving {
 
     fn heads_message(&self) -> Option<BulkHeads> {
         let knows = |head: &&BulkHead| {
-            self.peer.seq(&head.replica) >= head.seq && !self.contested.contains(&head.replica) && !self.deep
+            let is_news = self.contested.contains(&head.replica) || self.unsaid.contains(&head.replica);
+            self.peer.seq(&head.replica) >= head.seq && !is_news && !self.deep
         };
         // Who was sent an offer knows these from there.
         let named = self.heads.iter().filter(|head| self.number.is_none() && knows(head));

@@ -192,8 +192,8 @@ impl Session {
         };
         let mut vv: VersionVector = heads.iter().map(|head| (head.replica, head.seq)).collect();
         let named = message.known.iter().map(|dot| (dot.replica, dot.seq));
-        let known =
-            offered.into_iter().filter(|(_, (seq, seen))| seq == seen).map(|(id, (seq, _))| (id, seq));
+        let known = offered.into_iter().filter(|(id, (seq, seen))| seq == seen && vv.seq(id) == 0);
+        let known = known.map(|(id, (seq, _))| (id, seq));
         let known: Vec<(ReplicaId, u64)> = named.chain(known).collect();
         known.iter().for_each(|(replica, seq)| vv.observe(*replica, *seq));
         // Each replica once, and every maximal dot under V: later own deltas will name them.
@@ -276,7 +276,12 @@ impl Session {
             dead: take.dead,
             complete: take.complete || !cx.space.planted.keeps(Rule::H1OneCommit),
             contested: take.contested,
-            doubtful: self.contested.union(&self.said_forked).copied().collect(),
+            doubtful: self
+                .contested
+                .union(&self.said_forked)
+                .copied()
+                .chain(self.differing(&cx.space.durable.heads))
+                .collect(),
             tail: take.tail,
             #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,

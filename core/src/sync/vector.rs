@@ -32,6 +32,8 @@ const GUESSED: usize = 4;
 pub(super) struct Said {
     /// Counts the hellos on this stream.
     number: u32,
+    /// What it named, listed or not.
+    pub(super) vector: VersionVector,
     /// The replicas that it listed.
     listed: BTreeSet<ReplicaId>,
     /// It had a sum for the others, and the peer has not said yet that it could make it out.
@@ -90,6 +92,7 @@ impl Session {
         let me = me.and_then(|me| u8::try_from(me).ok());
         let entries: Vec<VectorEntry> = ids.iter().filter_map(|id| entry(cx, key, id)).collect();
         self.said.number += 1;
+        self.said.vector = heads.vector();
         self.said.listed = ids.into_iter().collect();
         self.said.is_partial = !is_whole;
         let bounded = "no more are listed";
