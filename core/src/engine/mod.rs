@@ -3,6 +3,7 @@
 //! It owns the state over a [`Store`], the open sessions and what arrived by gossip too early. See
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
+mod forks;
 mod gossip;
 #[cfg(test)]
 mod tests;
@@ -194,27 +195,6 @@ impl<S: Store> Engine<S> {
     /// The id that this store writes under, if it has one.
     pub fn replica(&self) -> Option<ReplicaId> {
         self.space.replica()
-    }
-
-    /// What an own dot is called now: [`Event::Renamed`] gives those that nobody else had heard of another name.
-    pub fn current(&self, dot: Dot) -> Dot {
-        self.space.current(dot)
-    }
-
-    /// Visits entries of replicas with two histories that merging lost, with their rows, by rising dot. Many of them were
-    /// killed in order; some are work that nothing else holds. There are at most [`crate::limits::FORKS_BYTES`].
-    pub fn visit_forks(&self, visit: &mut dyn FnMut(&RowKey, &Entry)) -> Result<(), StoreError> {
-        self.space.visit_forks(visit)
-    }
-
-    /// Forgets one of them; says whether it was there. Durable with the next commit.
-    pub fn forget_fork(&mut self, entry: &Entry) -> Result<bool, StoreError> {
-        self.space.forget_fork(entry)
-    }
-
-    /// Whether two histories were seen under this id.
-    pub fn is_forked(&self, replica: &ReplicaId) -> bool {
-        self.space.heads.get(replica).is_some_and(|head| head.forked)
     }
 
     /// Dots of entries that an unfinished bulk sync has fetched; invisible to reads.

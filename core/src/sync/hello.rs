@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
-use crate::id::SpaceId;
+use crate::id::{ReplicaId, SpaceId};
+use crate::state::Heads;
 use crate::store::Store;
-use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, VectorEntry, YouWere};
+use crate::sync::message::{Claim, Hello, HelloVector, Key, Message, PROTOCOL, Tag, VectorEntry, YouWere};
 use crate::sync::session::{Context, End, MISBEHAVED, PROOFS, Session};
 
 /// Whether a frame is a hello about `space`. A host that holds several spaces asks each for the first frame of a stream.
@@ -153,6 +154,14 @@ impl Session {
             }
         }
         Ok(unaware)
+    }
+
+    /// Replicas that have another history at the peer, by its last hello and by what is known of them now.
+    pub(super) fn differing<'a>(&'a self, heads: &'a Heads) -> impl Iterator<Item = ReplicaId> + 'a {
+        let differs = |(id, (seq, tag)): &(&ReplicaId, &(u64, Tag))| {
+            heads.get(id).is_some_and(|head| head.passes(*seq, tag) == Some(false))
+        };
+        self.told.iter().filter(differs).map(|(id, _)| *id)
     }
 
     /// Tells a replica that went back in time how far it once was.

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::boundary::{Config, Event, Now, Output, Reason, Role, SessionId, Traffic};
 use crate::clock::VersionVector;
 use crate::id::ReplicaId;
-use crate::state::{Heads, Received, Space};
+use crate::state::{Received, Space};
 use crate::store::{Store, StoreError};
 use crate::sync::deltas::Tails;
 use crate::sync::message::{Ack, Claim, Deltas, Key, Message, Offer, Tag};
@@ -201,14 +201,6 @@ impl Session {
             committing: 0,
             acked: Ack::default(),
         }
-    }
-
-    /// Replicas that have another history at the peer, by its last hello and by what is known of them now.
-    pub(super) fn differing<'a>(&'a self, heads: &'a Heads) -> impl Iterator<Item = ReplicaId> + 'a {
-        let differs = |(id, (seq, tag)): &(&ReplicaId, &(u64, Tag))| {
-            heads.get(id).is_some_and(|head| head.passes(*seq, tag) == Some(false))
-        };
-        self.told.iter().filter(differs).map(|(id, _)| *id)
     }
 
     /// Takes in a frame.

@@ -3,9 +3,11 @@
 use alloc::vec::Vec;
 
 use super::{NOW, Pair, apart, engine, write};
-use crate::boundary::{Event, Input};
+use crate::boundary::{Event, Input, Output, SessionId};
 use crate::row::{Kind, Object, ReadRows};
 use crate::store::{Commit, MemoryStore, Store, StoreError, Table};
+use crate::sync::frame;
+use crate::sync::message::{Message, YouWere};
 
 /// B has taken in all that A holds, and its disk has the commit that ends it.
 fn merging() -> (Pair, Commit) {
@@ -104,4 +106,46 @@ fn an_entry_that_is_missing_ends_the_merge_before_anything_is_written() {
     let before = store.clone();
     assert!(matches!(store.apply(&commit), Err(StoreError::Damaged(_))));
     assert_eq!(store, before);
+}
+
+/// Evidence of another history of the own id, while memory is not yet what the merge makes of it.
+#[test]
+fn what_was_never_told_is_renamed_once_the_merge_has_arrived() {
+    for fails in [false, true] {
+        let (mut pair, commit) = merging();
+        let own = pair.engines[1].replica().unwrap();
+        let mut copy = engine(2, 9, 0, pair.engines[1].store_mut().clone());
+        write(&mut copy, 7, "copy");
+        while let Some(output) = copy.poll_output() {
+            if let Output::Persist(commit) = output {
+                let result = copy.store_mut().apply(&commit);
+                copy.handle(NOW, Input::Persisted { commit: commit.id, result });
+            }
+        }
+        write(&mut pair.engines[1], 8, "b, meanwhile");
+        let evidence = Message::YouWere(YouWere::of(&own, copy.space.durable.heads.get(&own).unwrap()));
+        let frame = frame::seal(&evidence);
+        pair.engines[1].handle(NOW, Input::Received { session: SessionId(1), frame });
+        pair.drain(1);
+        assert_eq!((pair.engines[1].replica(), pair.engines[1].stats().renames), (Some(own), 0), "it waits");
+        assert!(pair.engines[1].space.is_parting(), "and nothing is told");
+        if fails {
+            let result = Err(StoreError::Full("planted".into()));
+            pair.engines[1].handle(NOW, Input::Persisted { commit: commit.id, result });
+        } else {
+            pair.persist(1, &commit);
+        }
+        pair.held = None;
+        pair.drain(1);
+        assert!(pair.events[1].contains(&Event::NewIncarnation { old: own }));
+        assert_ne!(pair.engines[1].replica(), Some(own));
+        // Where the write was lost nothing was left to rename.
+        assert_eq!(pair.engines[1].stats().renames, u64::from(!fails));
+        assert_eq!(row(&pair, 8), [if fails { b"b, before".to_vec() } else { b"b, meanwhile".to_vec() }]);
+        assert!(!pair.engines[1].space.is_parting());
+        pair.carry(1, |_, _| {});
+        pair.meet(2, |_, _| {});
+        assert_eq!(row(&pair, 0), [b"a"]);
+        pair.check_same();
+    }
 }
