@@ -232,11 +232,7 @@ impl<S: Store> Space<S> {
         }
         for received in core::mem::take(&mut self.meanwhile) {
             // (f), for what came another way meanwhile.
-            for dot in received.delta.entries().map(|(_, entry)| entry.dot) {
-                if self.overlay.get(Table::Stage, &dot.to_bytes())?.is_some() {
-                    self.unstage(&dot);
-                }
-            }
+            self.unstage_all_of(&received)?;
             match self.fit(&received, &Ahead::new(), true) {
                 Fit::Known => {}
                 Fit::Next => self.apply_linked(received)?,
@@ -245,6 +241,22 @@ impl<S: Store> Space<S> {
             }
         }
         Ok(changed)
+    }
+
+    /// Drops what is staged of the dots of a delta: also of those that it burnt, and another history of its author did not.
+    fn unstage_all_of(&mut self, received: &Received) -> Result<(), StoreError> {
+        let delta = &received.delta;
+        let (first, last) = (Dot::new(delta.replica, delta.first_seq).to_bytes(), delta.last().to_bytes());
+        let mut staged = Vec::new();
+        self.overlay.scan(Table::Stage, &first, &mut |key, _| {
+            if key > last.as_slice() {
+                return ControlFlow::Break(());
+            }
+            staged.extend(Dot::from_bytes(key));
+            ControlFlow::Continue(())
+        })?;
+        staged.iter().for_each(|dot| self.unstage(dot));
+        Ok(())
     }
 
     /// A page of the stage from a key on, in key order, and where the next one begins.
@@ -301,9 +313,8 @@ impl Merge for Merging {
             debug_assert!(matches!(done, Applied::Done(_)));
         }
         // (f), for what the tail brought.
-        let brought = self.tail.iter().flat_map(|tail| tail.delta.entries());
-        for (_, entry) in brought.filter(|_| planted.keeps(Rule::FDropStaged)) {
-            work.space.unstage(&entry.dot);
+        for received in self.tail.iter().filter(|_| planted.keeps(Rule::FDropStaged)) {
+            work.space.unstage_all_of(received)?;
         }
         work.flush()?;
         work.merged.rows = work.rows.into_iter().collect();
@@ -329,7 +340,7 @@ impl Merging {
     }
 
     /// (a), and (f): entries in, and out of the stage.
-    fn insert_staged<T: WriteStore + ?Sized>(&self, work: &mut Work<'_, T>) -> Result<(), StoreError> {
+    fn insert_staged(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
         let planted = self.config.planted;
         let mut from = Some(Vec::new());
         let mut useful = 0;
@@ -356,13 +367,13 @@ impl Merging {
 }
 
 /// A merge under way.
-struct Work<'a, T: ?Sized> {
-    space: Space<&'a mut T>,
+struct Work<'a> {
+    space: Space<&'a mut dyn WriteStore>,
     rows: BTreeSet<RowKey>,
     merged: Merged,
 }
 
-impl<T: WriteStore + ?Sized> Work<'_, T> {
+impl Work<'_> {
     fn flush_if_large(&mut self) -> Result<(), StoreError> {
         if self.space.overlay.dirty_count() < FLUSH_KEYS { Ok(()) } else { self.flush() }
     }
@@ -370,14 +381,8 @@ impl<T: WriteStore + ?Sized> Work<'_, T> {
     /// Writes what has gathered into the transaction.
     fn flush(&mut self) -> Result<(), StoreError> {
         let Some(commit) = self.space.gather_commit()? else { return Ok(()) };
-        for (table, key, value) in &commit.changes {
-            let store = self.space.overlay.store_mut();
-            match value {
-                Some(value) => store.put(*table, key, value)?,
-                None => store.delete(*table, key)?,
-            }
-        }
-        self.space.persisted(commit.id, Merged::default())?;
+        let merged = commit.write(&mut **self.space.overlay.store_mut())?;
+        self.space.persisted(commit.id, merged)?;
         for event in core::mem::take(&mut self.space.events) {
             match event {
                 Event::Changed { rows, .. } => {
