@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rejoin_core::clock::Timestamp;
-use rejoin_core::row::{Kind, ReadRows, RowKey};
+use rejoin_core::row::{Entry, Kind, ReadRows, RowKey};
 use rejoin_core::value::decode_element;
 use rejoin_core::{ReplicaId, Value};
 use rejoin_net::replica::{News, Replica};
@@ -73,18 +73,28 @@ impl Changes {
     }
 }
 
+/// The key of a map or the element of a set.
+pub(crate) fn key_of(row: &RowKey) -> Option<Value> {
+    match row.kind() {
+        Kind::OR_SET | Kind::LWW_MAP => decode_element(row.element()).ok(),
+        _ => None,
+    }
+}
+
+/// What an entry says in an object of this kind.
+pub(crate) fn value_of(kind: Kind, entry: &Entry) -> Value {
+    match kind {
+        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER => Value::Bool(true),
+        _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
+    }
+}
+
 fn describe(replica: &Replica, row: &RowKey) -> Result<Change> {
     let entries = replica.read(|rows| rows.entries(row).map_err(crate::Error::from))?;
     let newest = entries.iter().max_by_key(|entry| entry.rank());
     let kind = row.kind();
-    let key = match kind {
-        Kind::OR_SET | Kind::LWW_MAP => decode_element(row.element()).ok(),
-        _ => None,
-    };
-    let value = newest.map(|entry| match kind {
-        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER => Value::Bool(true),
-        _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
-    });
+    let key = key_of(row);
+    let value = newest.map(|entry| value_of(kind, entry));
     let (author, time) = (newest.map(|entry| entry.dot.replica), newest.map(|entry| entry.timestamp()));
     Ok(Change::Row { kind, path: row.path().to_owned(), key, value, author, time })
 }

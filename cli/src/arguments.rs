@@ -180,6 +180,17 @@ running node: what others removed stays removed, and what they know is left alon
         #[arg(long)]
         others: bool,
     },
+    /// List what is set aside because a device was restored or cloned unnoticed and wrote twice under one id.
+    #[command(after_help = "\
+One of two changes under one name stays, the same everywhere; the other is set aside on the devices that saw it go. Some of
+what is listed was removed in the ordinary way, which nothing can tell apart: look before you write it again.")]
+    Lost {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+        /// Let go of all that is listed, for good.
+        #[arg(long)]
+        forget: bool,
+    },
     /// The main job on real input: three nodes, one cut off, one killed, and nothing lost.
     Demo(crate::demo::Options),
 }

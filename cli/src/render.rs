@@ -46,6 +46,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
         Command::Backup { .. } => Render::Saved,
         Command::Salvage { .. } => Render::Field("written"),
+        Command::Lost { .. } => Render::Table(&["path", "kind", "key", "value", "author"]),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
         Command::Status => Render::Status,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,

@@ -122,8 +122,8 @@ pub(crate) fn incidents(spaces: &[Space]) -> Vec<String> {
                     "{name} lies elsewhere than it was written, so it is a copy: it writes under a new id from now on"
                 )),
                 What::Engine(Event::Fork { replica }) => said.push(format!(
-                    "{name} was written in two places under the id {replica}: what both wrote under one number is settled, \
-                     and one of the two is put aside"
+                    "{name} was written in two places under the id {replica}: what both wrote under one name is settled, and \
+                     `rejoin lost {name}` lists what had to give way"
                 )),
                 _ => {}
             }
@@ -143,6 +143,12 @@ fn describe(space: &str, what: &What) -> Value {
         }
         What::Engine(Event::Fork { replica }) => {
             json!({ "event": "fork", "space": space, "replica": replica.to_string() })
+        }
+        What::Engine(Event::Renamed { old, new }) => {
+            json!({
+                "event": "renamed", "space": space, "old": old.replica.to_string(), "after": old.seq,
+                "new": new.to_string(),
+            })
         }
         What::Engine(Event::StoreFailed { error }) => {
             json!({ "event": "store-failed", "space": space, "error": error.to_string() })

@@ -120,6 +120,23 @@ fn nothing(at: &str) -> Failure {
     Failure::other(format!("there is nothing at {at}"))
 }
 
+/// What two histories of one device lost; with `forget` for the last time.
+pub(super) fn lost(node: &Node, space: &str, forget: bool, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let space = super::space(node, space)?;
+    let mut told = Vec::new();
+    for lost in space.lost()? {
+        told.push(json!({
+            "path": lost.path, "kind": kind(lost.kind), "key": lost.key, "value": lost.value,
+            "author": lost.author.to_string(), "time": lost.time.millis(),
+        }));
+        if forget {
+            space.forget_lost(&lost)?;
+        }
+    }
+    answer.say(told.into());
+    Ok(())
+}
+
 /// A map as a JSON object, a set as an array, all else as it is; a space as an array of its objects.
 pub(super) fn export(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let (name, path) = at.split_once('/').map_or((at, None), |(name, path)| (name, Some(path)));

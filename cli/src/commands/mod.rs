@@ -130,6 +130,7 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
             import::batch(node, space, input, receipt, answer).await?;
         }
         Command::Export { target } => data::export(node, target, answer)?,
+        Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,
         Command::Sync { space, address } => status::sync(node, space, address, answer).await?,
         Command::Status => status::status(node, answer)?,

@@ -107,6 +107,42 @@ fn a_copy_says_so_whatever_it_is_asked_first() {
     assert_rows(&home, 0..40);
 }
 
+/// A disk image is put back and nobody notices: what was written after it, here and by the life before, has the same
+/// names, and both were told already.
+#[test]
+fn what_gives_way_to_another_history_can_be_looked_at() {
+    let (home, other) = (Home::with_space("board"), Home::empty());
+    import(&home, 0..20).fine();
+    let ticket = home.json(&["ticket", "board"])["ticket"].as_str().expect("a ticket").to_owned();
+    other.json(&["join", &ticket]);
+    meet(&[&home, &other]);
+    let image = fs::read(home.file()).expect("read");
+    import(&home, 100..110).fine();
+    meet(&[&home, &other]);
+    fs::write(home.file(), &image).expect("written");
+    import(&home, 200..210).fine();
+    // Opened once more: from here on what it holds counts as told.
+    meet(&[&home, &other]);
+
+    // Of each pair the one that went is kept where it was, and where it was brought.
+    let lost = home.json(&["lost", "board"]);
+    assert_eq!(lost, other.json(&["lost", "board"]));
+    let lost = lost.as_array().expect("a list");
+    let map = home.json(&["export", "board/m"]);
+    let map = map.as_object().expect("a map");
+    assert_eq!(map, other.json(&["export", "board/m"]).as_object().expect("a map"));
+    for n in (0..20).chain(100..110).chain(200..210) {
+        let (key, value) = (format!("k{n:06}"), json!(format!("{n:0>40}")));
+        let is_lost = lost.iter().any(|lost| lost["key"] == key.as_str() && lost["value"] == value);
+        assert_eq!(is_lost, map.get(&key) != Some(&value), "row {n} is in one place: {lost:#?}");
+    }
+    assert_eq!((map.len(), lost.len()), (30, 10));
+    for home in [&home, &other] {
+        home.json(&["lost", "board", "--forget"]);
+        assert_eq!(home.json(&["lost", "board"]), json!([]), "for good");
+    }
+}
+
 #[test]
 fn what_comes_back_from_a_backup_loses_nothing_and_brings_nothing_back() {
     let home = Home::with_space("board");

@@ -6,7 +6,8 @@ use crate::row::{Entry, RowKey};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Engine<S> {
-    /// What an own dot is called now: [`Event::Renamed`](crate::boundary::Event::Renamed) gives those that nobody else had heard of another name.
+    /// What an own dot is called now: [`Event::Renamed`](crate::boundary::Event::Renamed) gives those that nobody else had
+    /// heard of another name.
     pub fn current(&self, dot: Dot) -> Dot {
         self.space.current(dot)
     }

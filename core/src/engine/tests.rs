@@ -11,6 +11,7 @@ use crate::codec::{self, BoundedVec};
 use crate::id::{Chain, SpaceId};
 use crate::identity::Ed25519;
 use crate::row::{Kind, Object, Payload, ReadRows, WriteRows};
+use crate::state::{Applied, Head, LogRecord, Received, WriteError};
 use crate::store::{self, Commit, MemoryStore, Store};
 use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
@@ -302,6 +303,59 @@ fn a_bulk_that_lacks_entries_is_given_up_and_asked_for_anew() {
     assert!(pair.closed.is_empty());
     assert_eq!(pair.engines[1].stats().bulk_aborted, 1);
     pair.check_same();
+}
+
+/// A bulk told what another copy had written since the last hello, and no head said that it was another history: what it
+/// did not hold passed for dead.
+#[test]
+fn a_history_that_no_hello_named_is_seen_before_its_bulk_counts() {
+    let mut pair = Pair::new([1, 2].map(|device| engine(device, device, 0, MemoryStore::new())));
+    write(&mut pair.engines[1], 1, "both");
+    pair.save();
+    pair.meet(1, |_, _| {});
+    let mut copy = Pair::new([
+        engine(2, 3, 1 << 20, pair.engines[1].store_mut().clone()),
+        engine(3, 4, 0, MemoryStore::new()),
+    ]);
+    let key = Object::new(Kind(200), "t").unwrap().row(&[1]).unwrap();
+    let removed: Result<((), _), WriteError> = copy.engines[0].write(NOW, |tx| tx.remove(key));
+    assert!(removed.is_ok());
+    copy.save();
+    write(&mut pair.engines[1], 2, "here");
+    pair.save();
+    write(&mut pair.engines[1], 3, "here too");
+    pair.save();
+    write(&mut pair.engines[0], 4, "news");
+    pair.save();
+    // A greets B, hears of what the copy wrote, and then of how much B has. What B offers is lost on the way.
+    pair.connect(2);
+    let mut heard = VecDeque::new();
+    let space = &copy.engines[0].space;
+    let Head { device, nonce, .. } = *space.durable.heads.iter().next().unwrap().1;
+    space
+        .read_log(0, &mut |LogRecord { delta, previous, signature, .. }| {
+            let bytes = delta.encode();
+            let (chain, replaces) = (delta.chain(&space.id, &previous, &bytes), Vec::new());
+            heard.push_back(Received { delta, bytes, previous, chain, signature, device, nonce, replaces });
+            core::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(pair.engines[0].space.apply_received(NOW, &mut heard, true), Ok(Applied::Done(1)));
+    pair.save();
+    pair.carry(2, |to, message| {
+        if to == 0 && matches!(message, Message::Offer(_)) {
+            *message = Message::BulkVoid(9);
+        }
+    });
+    let session = SessionId(2);
+    pair.engines.iter_mut().for_each(|engine| engine.handle(NOW, Input::Disconnected { session }));
+    pair.save();
+    (3..6).for_each(|session| pair.meet(session, |_, _| {}));
+    assert_eq!(pair.closed, []);
+    pair.check_same();
+    assert_eq!(pair.engines[1].stats().renames, 1);
+    assert_eq!(values(&pair.engines[0], 2), [b"here"]);
+    assert_eq!(values(&pair.engines[0], 3), [b"here too"]);
 }
 
 /// Heads of format 2 end before their tags.

@@ -14,7 +14,7 @@ pub enum Named {
 
 /// What a data type whose rows name replicas does when own writes that nobody has seen get a new id: what others know
 /// stays in the old row, and the new row holds what came after.
-pub trait Carry {
+pub trait Carry: Sync {
     /// Whom a row names, and as what.
     fn named(&self, key: &RowKey) -> Option<(ReplicaId, Named)>;
 

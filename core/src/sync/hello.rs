@@ -1,5 +1,6 @@
 //! Hellos: naming a state, comparing two, and finding out what the other lacks.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::boundary::{Event, Reason, Role};
@@ -84,6 +85,7 @@ impl Session {
             return Ok(());
         }
         self.proofs_left = PROOFS;
+        self.doubt_take(cx);
         self.contested.clear();
         self.said_forked.clear();
         self.told.clear();
@@ -138,7 +140,9 @@ impl Session {
             }
             let same_seq = entry.seq() == head.seq;
             let differs = head.passes(entry.seq(), &entry.chain) == Some(false);
-            if !differs && !entry.forked() && !head.forked {
+            // The place of the own id that is in doubt may be anybody's.
+            let doubtful = self.doubt && cx.space.replica() == Some(*replica);
+            if !differs && !doubtful && !entry.forked() && !head.forked {
                 self.held.observe(*replica, entry.seq().min(head.seq));
             }
             if same_seq && !differs {
@@ -162,6 +166,19 @@ impl Session {
             heads.get(id).is_some_and(|head| head.passes(*seq, tag) == Some(false))
         };
         self.told.iter().filter(differs).map(|(id, _)| *id)
+    }
+
+    /// Replicas that have two histories, as far as this side or the peer's last hello says.
+    pub(super) fn doubted(&self, heads: &Heads) -> BTreeSet<ReplicaId> {
+        let said = self.contested.union(&self.said_forked).copied();
+        said.chain(self.differing(heads)).collect()
+    }
+
+    /// A bulk that is under way is of what the peer had before its next hello: what was in doubt by the last one stays so.
+    fn doubt_take<S: Store>(&self, cx: &mut Context<'_, S>) {
+        if let Some(take) = cx.take.as_mut().filter(|take| take.session == cx.id) {
+            take.doubtful.append(&mut self.doubted(&cx.space.durable.heads));
+        }
     }
 
     /// Tells a replica that went back in time how far it once was.

@@ -1,6 +1,6 @@
 //! Taking a bulk in: chunks into the stage, and one commit at the end.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::boundary::SessionId;
@@ -35,6 +35,10 @@ pub(crate) struct Take {
     told: BTreeMap<ReplicaId, u64>,
     live: DotRuns,
     contested: Vec<(RowKey, Entry)>,
+    /// Both vectors are equal and the data is not: there must be a replica with two histories.
+    deep: bool,
+    /// Replicas with two histories by what the peer said since it began.
+    pub(super) doubtful: BTreeSet<ReplicaId>,
     /// What is compared instead of told: the offer's replicas, until all of it is.
     pub(super) comparison: Option<Comparison>,
     /// Replicas of the offer: how much there is of each, and up to where it is compared.
@@ -91,7 +95,7 @@ impl Session {
             // What was dropped is told first: told later, it would end the bulk that is accepted now.
             return self.say_hello(cx);
         }
-        let (round, staged) = self.begin_take(cx)?;
+        let (round, staged) = self.begin_take(cx, false)?;
         cx.send(&Message::Accept(Accept { number: offer.number, round, staged }));
         let compared = comparison.offered.values().map(|of| (of.replica, (of.seq, of.seen))).collect();
         let done = self.compare_on(cx, round, &mut comparison)?;
@@ -115,13 +119,13 @@ impl Session {
         if self.dropped {
             self.say_hello(cx)?;
         }
-        let (round, staged) = self.begin_take(cx)?;
+        let (round, staged) = self.begin_take(cx, deep)?;
         cx.send(&Message::BulkAsk(BulkAsk { round, staged, deep }));
         Ok(())
     }
 
     /// From here on this session's bulk is the one that is taken in. Says its round, and what it needs not bring.
-    fn begin_take<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(u32, DotRuns), End> {
+    fn begin_take<S: Store>(&mut self, cx: &mut Context<'_, S>, deep: bool) -> Result<(u32, DotRuns), End> {
         // Tell of no more than fits in the message; what is left out is sent again.
         let asked: DotRuns = cx.space.usable_stage(CHUNK_RUNS / 2)?.into_iter().collect();
         self.rounds += 1;
@@ -136,6 +140,8 @@ impl Session {
             told: BTreeMap::new(),
             live: DotRuns::default(),
             contested: Vec::new(),
+            deep,
+            doubtful: BTreeSet::new(),
             comparison: None,
             compared: BTreeMap::new(),
             dead: DotRuns::default(),
@@ -267,6 +273,11 @@ impl Session {
         let Some(take) = cx.take.take_if(ended) else { return Ok(()) };
         let Some((heads, vv, frontier)) = take.heads else { return Ok(()) };
         let tail = take.tail.iter().map(|received| received.delta.last()).collect::<Vec<_>>();
+        let mut doubtful = self.doubted(&cx.space.durable.heads);
+        doubtful.extend(take.doubtful);
+        if take.deep {
+            doubtful.extend(vv.iter().map(|(replica, _)| replica));
+        }
         let incoming = Incoming {
             heads,
             vv: vv.clone(),
@@ -276,12 +287,7 @@ impl Session {
             dead: take.dead,
             complete: take.complete || !cx.space.planted.keeps(Rule::H1OneCommit),
             contested: take.contested,
-            doubtful: self
-                .contested
-                .union(&self.said_forked)
-                .copied()
-                .chain(self.differing(&cx.space.durable.heads))
-                .collect(),
+            doubtful,
             tail: take.tail,
             #[cfg(feature = "planted")]
             known_at_start: take.known_at_start,

@@ -204,13 +204,14 @@ impl Replica {
     pub async fn confirmed(&self, dot: Dot, wanted: usize, within: Duration) -> Result<(), usize> {
         let wait = {
             let mut state = self.shared.state();
+            let wait = state.waiting.for_receipts(dot, wanted);
             // They may have said so before anybody asked.
             state.hear_all();
-            state.waiting.for_receipts(dot, wanted)
+            wait
         };
         match tokio::time::timeout(within, wait).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(self.shared.state().waiting.holders(&dot)),
+            _ => Err(self.shared.state().holders(dot)),
         }
     }
 
@@ -224,6 +225,21 @@ impl Replica {
         let moment = self.shared.state().engine_to_write()?.moment()?;
         let rows = moment.store().rows()?;
         Ok((moment, rows))
+    }
+
+    /// Visits what merging lost of replicas with two histories. See [`Engine::visit_forks`].
+    pub fn visit_forks(
+        &self,
+        visit: &mut dyn FnMut(&RowKey, &rejoin_core::row::Entry),
+    ) -> Result<(), StoreError> {
+        self.shared.state().engine()?.visit_forks(visit)
+    }
+
+    /// Forgets one of them; says whether it was there.
+    pub fn forget_fork(&self, entry: &rejoin_core::row::Entry) -> Result<bool, StoreError> {
+        let forgotten = self.shared.state().engine_to_write()?.forget_fork(entry)?;
+        self.shared.wake.notify_one();
+        Ok(forgotten)
     }
 
     /// What memory has seen.

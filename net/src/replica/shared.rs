@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
-use rejoin_core::SpaceId;
 use rejoin_core::engine::{Engine, Event, SessionId};
 use rejoin_core::store::StoreError;
+use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{Notify, broadcast};
 
 use super::waiting::Waiting;
@@ -67,7 +67,18 @@ impl State {
         let sessions = std::mem::take(&mut self.sessions);
         sessions.iter().for_each(|(session, peer)| self.hear(*session, *peer));
         self.sessions = sessions;
-        self.waiting.settle_receipts();
+        self.settle_receipts();
+    }
+
+    /// Answers those who wait for others to hold what they wrote, as far as is known.
+    pub(super) fn settle_receipts(&mut self) {
+        let engine = self.engine.as_ref();
+        self.waiting.settle_receipts(|dot| engine.map_or(dot, |engine| engine.current(dot)));
+    }
+
+    /// How many peers hold an own change.
+    pub(super) fn holders(&self, dot: Dot) -> usize {
+        self.waiting.holders(&self.engine.as_ref().map_or(dot, |engine| engine.current(dot)))
     }
 
     /// The same for one stream.

@@ -64,7 +64,7 @@ impl Driver {
         }
         if state.waiting.wants_receipts() {
             state.hear(session, peer);
-            state.waiting.settle_receipts();
+            state.settle_receipts();
         }
         drop(state);
         self.close_spare(session);
@@ -97,7 +97,7 @@ impl Driver {
         let mut state = self.shared.state();
         state.peers.on_in_sync(link.peer, root);
         state.hear(session, link.peer);
-        state.waiting.settle_receipts();
+        state.settle_receipts();
         let traffic = state.engine.as_ref().and_then(|engine| engine.traffic(session));
         drop(state);
         self.contacts.on_success(&link.peer);

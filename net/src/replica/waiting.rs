@@ -47,10 +47,10 @@ impl Waiting {
         wait
     }
 
+    /// [`Self::settle_receipts`] is owed after it.
     pub(super) fn for_receipts(&mut self, dot: Dot, wanted: usize) -> oneshot::Receiver<()> {
         let (done, wait) = oneshot::channel();
         self.receipts.push(Receipt { dot, wanted, done });
-        self.settle_receipts();
         wait
     }
 
@@ -82,7 +82,6 @@ impl Waiting {
     /// The engine is gone: whoever still waits, or begins to, hears that it was in vain.
     pub(super) fn end(&mut self, error: &StoreError) {
         self.on_lost(|_| false, error);
-        self.settle_receipts();
         self.receipts.clear();
         self.ended = true;
     }
@@ -116,8 +115,8 @@ impl Waiting {
         all
     }
 
-    /// Answers those whose change is held by enough peers.
-    pub(super) fn settle_receipts(&mut self) {
+    /// Answers those whose change is held by enough peers, under the name that it has now.
+    pub(super) fn settle_receipts(&mut self, current: impl Fn(Dot) -> Dot) {
         if self.ended {
             self.receipts.clear();
         }
@@ -125,7 +124,7 @@ impl Waiting {
             if receipt.done.is_closed() {
                 continue;
             }
-            if self.holders(&receipt.dot) >= receipt.wanted {
+            if self.holders(&current(receipt.dot)) >= receipt.wanted {
                 let _ = receipt.done.send(());
             } else {
                 self.receipts.push(receipt);

@@ -77,7 +77,9 @@ impl Key {
 
     /// One entry's share in a sum over a vector.
     pub(crate) fn share(self, replica: &ReplicaId, head: &Head) -> u64 {
-        let parts = [replica.as_bytes().as_slice(), &head.seq.to_le_bytes(), &head.chain.0].concat();
+        let parts =
+            [replica.as_bytes().as_slice(), &head.seq.to_le_bytes(), &head.chain.0, &[head.forked.into()]]
+                .concat();
         u64::from_le_bytes(self.tag(5, &parts))
     }
 
