@@ -313,7 +313,7 @@ pub struct Stats {
     pub rows_named: u64,
     /// Streams on which such a row was not found, and keys were asked for.
     pub keys_asked: u64,
-    /// Runs of live dots that turned out to be dead when trees were compared.
+    /// Live dots that turned out to be dead when trees were compared.
     pub compared_dead: u64,
     /// Parts of trees that were asked about.
     pub compared_parts: u64,

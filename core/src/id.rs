@@ -20,6 +20,7 @@ pub(crate) mod domain {
     pub(crate) const TREE: &[u8] = b"rejoin/1/tree";
     pub(crate) const SESSION: &[u8] = b"rejoin/1/session";
     pub(crate) const SIGNED_HEAD: &[u8] = b"rejoin/1/signed-head";
+    pub(crate) const STORED_HEAD: &[u8] = b"rejoin/1/stored-head";
     pub(crate) const GENESIS: &[u8] = b"rejoin/1/genesis";
     pub(crate) const ENTROPY: &[u8] = b"rejoin/1/entropy";
     pub(crate) const IMAGE: &[u8] = b"rejoin/1/image";

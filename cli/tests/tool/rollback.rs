@@ -8,6 +8,7 @@ use rejoin::core::store::{Commit, Table};
 use rejoin::net::store::{OpenOptions, RedbStore};
 use serde_json::{Value, json};
 
+use crate::shapes::check;
 use crate::support::{Home, Said, Serving, rows, said, wait_for};
 
 const DAMAGED: i32 = 4;
@@ -137,6 +138,9 @@ fn what_gives_way_to_another_history_can_be_looked_at() {
         assert_eq!(is_lost, map.get(&key) != Some(&value), "row {n} is in one place: {lost:#?}");
     }
     assert_eq!((map.len(), lost.len()), (30, 10));
+    let mut shape = lost[0].clone();
+    (shape["key"], shape["value"]) = (json!("a key"), json!("a value"));
+    check("lost", &["lost", "board"], None, &[json!([shape])]);
     for home in [&home, &other] {
         home.json(&["lost", "board", "--forget"]);
         assert_eq!(home.json(&["lost", "board"]), json!([]), "for good");

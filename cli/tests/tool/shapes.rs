@@ -59,10 +59,11 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("peers-none", &["peers"], None),
     ("verify", &["verify"], None),
     ("verify-one", &["verify", "board"], None),
+    ("lost-none", &["lost", "board"], None),
 ];
 
-/// Fixtures of what needs a second node, checked below.
-const TOGETHER: [&str; 7] = ["join", "join-as", "sync", "watch", "serve", "status-met", "peers-met"];
+/// Fixtures of what needs a second node, checked below; `lost` where two histories meet.
+const TOGETHER: [&str; 8] = ["join", "join-as", "sync", "watch", "serve", "status-met", "peers-met", "lost"];
 
 /// Fixtures of what works on a file, checked below.
 const ON_FILES: [&str; 6] =
@@ -72,7 +73,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli")
 }
 
-fn check(name: &str, arguments: &[&str], input: Option<&str>, printed: &[Value]) {
+pub(crate) fn check(name: &str, arguments: &[&str], input: Option<&str>, printed: &[Value]) {
     // What differs from run to run may be among the words too.
     let arguments: Vec<String> = arguments.iter().map(|word| normal::words(word)).collect();
     let printed: Vec<Value> = printed.iter().map(normal::json).collect();

@@ -220,7 +220,7 @@ impl Rows {
             return Err(Gap);
         }
         #[allow(clippy::needless_update, reason = "the feature `planted` adds a field")]
-        let theirs = Snapshot { vv: delta.vv.clone(), live: delta.live.clone(), ..Snapshot::default() };
+        let theirs = Snapshot { vv: delta.vv.clone(), live: (&delta.live).into(), ..Snapshot::default() };
         let Ok(()) = merge::join(self, &theirs, delta.entries.iter().cloned(), Planted::default());
         self.vv.merge(&delta.vv);
         Ok(())

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::clock::VersionVector;
 use crate::id::{Dot, ReplicaId};
 use crate::planted::{Planted, Rule};
-use crate::row::{Delta, DotRuns, Entry, RowKey};
+use crate::row::{Delta, DotSet, Entry, RowKey};
 
 /// What holds entries under a version vector.
 pub trait Holder {
@@ -62,11 +62,11 @@ pub struct Snapshot {
     /// What that side has seen.
     pub vv: VersionVector,
     /// What is live there, under `vv` and above `compared`.
-    pub live: DotRuns,
+    pub live: DotSet,
     /// How far the two sides were compared instead.
     pub compared: VersionVector,
     /// What is live here, not above `compared`, and dead there.
-    pub dead: DotRuns,
+    pub dead: DotSet,
     /// What was already known here when the session began; only the rule left out by a test looks at it.
     #[cfg(feature = "planted")]
     pub known_at_start: VersionVector,
@@ -136,8 +136,7 @@ const PAGE: usize = 1024;
 
 /// Where, when a foreign state is joined, something may die.
 pub fn spans(theirs: &Snapshot) -> impl Iterator<Item = Span> + '_ {
-    let runs = theirs.dead.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (*replica, run)));
-    let listed = runs.map(|(replica, (first, last))| Span { replica, first, last, listed: true });
+    let listed = theirs.dead.runs().map(|(replica, first, last)| Span { replica, first, last, listed: true });
     let told = theirs.vv.iter().map(|(replica, last)| {
         let first = theirs.compared.seq(&replica).saturating_add(1);
         Span { replica, first, last, listed: false }
@@ -157,10 +156,11 @@ pub fn remove_dead<H: Holder>(
         return Ok(false);
     }
     let Span { replica, first, last, listed } = *span;
-    let live = theirs.live.runs(&replica).filter(|_| !listed);
     let held = holder.live_within(&replica, first, last, PAGE)?;
-    for seq in held.iter().copied().filter(|seq| !live.is_some_and(|live| live.contains(*seq))) {
-        let dot = Dot::new(replica, seq);
+    for dot in held.iter().map(|seq| Dot::new(replica, *seq)) {
+        if !listed && theirs.live.contains(&dot) {
+            continue;
+        }
         if listed || planted.keeps(Rule::BRemoveLearned) || was_known(theirs, &dot) {
             holder.lose(&dot, Loss::Missing)?;
         }

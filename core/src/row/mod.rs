@@ -11,6 +11,7 @@
 mod access;
 mod carry;
 mod delta;
+mod dot_set;
 mod entry;
 mod key;
 mod memory;
@@ -21,6 +22,7 @@ pub use access::{DataError, ReadRows, WriteRows};
 pub use carry::{Carry, Named};
 pub(crate) use delta::chain_start;
 pub use delta::{Delta, DeltaError, Deps, Put};
+pub use dot_set::DotSet;
 pub use entry::{Entry, Payload};
 pub use key::{Kind, Object, RowKey};
 pub use memory::{Gap, Rows, RowsDelta};

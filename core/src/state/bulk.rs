@@ -17,7 +17,7 @@ use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
 use crate::limits::CHUNK_RUNS;
 use crate::planted::Rule;
 use crate::row::merge::{Loss, Snapshot};
-use crate::row::{DotRuns, Entry, RowKey, Runs};
+use crate::row::{DotSet, Entry, RowKey, Runs};
 use crate::state::remote::Step;
 use crate::state::{Head, Received, SignedHead, Space, Tags, overlay};
 use crate::store::{Store, StoreError, Table};
@@ -63,10 +63,10 @@ pub(crate) struct Incoming {
     /// The peer's frontier at V.
     pub(crate) frontier: Frontier,
     /// What is live there under V and above `compared`.
-    pub(crate) live: DotRuns,
+    pub(crate) live: DotSet,
     /// How far the two states were compared instead, and what of that is live here and dead there.
     pub(crate) compared: VersionVector,
-    pub(crate) dead: DotRuns,
+    pub(crate) dead: DotSet,
     /// Whether every chunk held all that was promised, so that nothing live there is missing in the stage.
     pub(crate) complete: bool,
     /// Live entries that are known here and say something else: one dot has two contents.

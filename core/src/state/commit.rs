@@ -84,7 +84,7 @@ impl<S: Store> Space<S> {
         let changed = core::mem::take(&mut self.changed_heads);
         let heads: Vec<_> = changed.into_iter().map(|id| (id, self.heads.get(&id).cloned())).collect();
         for (replica, head) in &heads {
-            let value = head.as_ref().map(codec::encode);
+            let value = head.as_ref().map(|head| head.encode(replica));
             self.overlay.change(Table::Replicas, replica.as_bytes().to_vec(), value);
         }
         let own = Own {

@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Timestamp, VersionVector};
 use crate::codec;
 use crate::error::CodecError;
-use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, VectorDigest, cut};
+use crate::id::{
+    Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature, SpaceId, VectorDigest, cut, domain, hash,
+};
 use crate::identity::{Identity, signed_head};
 use crate::row::{Deps, chain_start};
 use crate::state::tags::{ChainTag, Tags};
 
 /// The version of the storage format that this code writes. Version 1 had no tree; it is made when one is opened.
-/// Heads of versions 1 and 2 had no tags; they get some as their replicas write.
+/// Heads of versions 1 and 2 had neither tags nor a seal; they get them as their replicas write.
 pub(crate) const STORE_FORMAT: u32 = 3;
 /// The first version with a tree.
 pub(crate) const FIRST_WITH_TREE: u32 = 2;
@@ -59,6 +61,10 @@ struct HeadWithoutTags {
     forked: bool,
 }
 
+fn seal(replica: &ReplicaId, head: &[u8]) -> [u8; 8] {
+    cut(&hash(domain::STORED_HEAD, &[replica.as_bytes(), head]))
+}
+
 impl Head {
     /// The head of a replica that has written nothing yet.
     pub(crate) fn start(space: &SpaceId, replica: &ReplicaId, device: DeviceKey, nonce: Nonce) -> Self {
@@ -74,13 +80,23 @@ impl Head {
         }
     }
 
-    /// Reads a stored head. Those that were not written since a store had format 2 have no tags.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        codec::decode(bytes).or_else(|error| {
-            let old = codec::decode(bytes).map_err(|_| error)?;
-            let HeadWithoutTags { seq, chain, device, nonce, signature, floor, forked } = old;
-            Ok(Self { seq, chain, device, nonce, signature, floor, forked, tags: Tags::default() })
-        })
+    /// What is stored: the head and its seal. The signature covers seq and chain; if a bit of the tags flipped, the history
+    /// that is known here would seem to be another one.
+    pub(crate) fn encode(&self, replica: &ReplicaId) -> Vec<u8> {
+        let mut bytes = codec::encode(self);
+        let seal = seal(replica, &bytes);
+        bytes.extend_from_slice(&seal);
+        bytes
+    }
+
+    /// Reads a stored head. Those that were not written since a store had format 2 have neither tags nor a seal.
+    pub(crate) fn decode(replica: &ReplicaId, bytes: &[u8]) -> Result<Self, CodecError> {
+        let sealed = bytes.split_last_chunk().filter(|(head, end)| seal(replica, head) == **end);
+        if let Some((head, _)) = sealed {
+            return codec::decode(head);
+        }
+        let HeadWithoutTags { seq, chain, device, nonce, signature, floor, forked } = codec::decode(bytes)?;
+        Ok(Self { seq, chain, device, nonce, signature, floor, forked, tags: Tags::default() })
     }
 
     /// Its chain, cut.
@@ -225,3 +241,24 @@ pub(crate) struct LogBounds {
 
 /// Replicas whose heads changed since the last commit left.
 pub(crate) type ChangedHeads = BTreeSet<ReplicaId>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_of_a_stored_head_is_believed() {
+        let (space, replica) = (SpaceId([1; 32]), ReplicaId::from_u128(1));
+        let mut head = Head::start(&space, &replica, DeviceKey([2; 32]), Nonce([3; 16]));
+        head.advance(4, Chain([4; 32]), 0);
+        head.advance(9, Chain([5; 32]), 4);
+        let bytes = head.encode(&replica);
+        assert_eq!(Head::decode(&replica, &bytes), Ok(head));
+        assert!(Head::decode(&ReplicaId::from_u128(2), &bytes).is_err(), "another one's");
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Head::decode(&replica, &bytes).is_err(), "bit {bit}");
+        }
+    }
+}

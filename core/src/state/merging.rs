@@ -114,7 +114,7 @@ impl<S: Store> Space<S> {
         for received in &incoming.tail {
             self.observe(now, received.delta.replica, received.delta.timestamp());
         }
-        self.stats.compared_dead += incoming.dead.run_count() as u64;
+        self.stats.compared_dead += incoming.dead.len_above(|_| 0);
         let mut vector = self.heads.vector();
         vector.merge(&incoming.vv);
         incoming.tail.iter().for_each(|tail| vector.observe(tail.delta.replica, tail.delta.last_seq()));
@@ -169,12 +169,7 @@ impl<S: Store> Space<S> {
 
     /// How many of the peer's live dots are not known here.
     fn wanted(&self, incoming: &Incoming) -> u64 {
-        let unknown = |replica: &ReplicaId, first: u64, last: u64| {
-            last.saturating_sub(first.max(self.heads.seq(replica) + 1) - 1)
-        };
-        let runs =
-            incoming.live.iter().flat_map(|(replica, runs)| runs.iter().map(move |run| (replica, run)));
-        runs.map(|(replica, (first, last))| unknown(replica, first, last)).fold(0, u64::saturating_add)
+        incoming.live.len_above(|replica| self.heads.seq(replica))
     }
 
     /// Whether a merge waits for a commit, or is on its way with one.

@@ -357,19 +357,15 @@ fn read_own<S: Store>(store: &S) -> Result<Option<Own>, StoreError> {
 fn read_heads<S: Store>(store: &S) -> Result<Heads, StoreError> {
     let mut heads = Heads::default();
     let mut failed = None;
-    store.scan(
-        Table::Replicas,
-        &[],
-        &mut |key, value| match (<[u8; 16]>::try_from(key), Head::decode(value)) {
-            (Ok(replica), Ok(head)) => {
-                heads.0.insert(ReplicaId::from_bytes(replica), head);
-                ControlFlow::Continue(())
-            }
-            _ => {
-                failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
-                ControlFlow::Break(())
-            }
-        },
-    )?;
+    store.scan(Table::Replicas, &[], &mut |key, value| {
+        let replica = <[u8; 16]>::try_from(key).ok().map(ReplicaId::from_bytes);
+        let head = replica.and_then(|replica| Some((replica, Head::decode(&replica, value).ok()?)));
+        let Some((replica, head)) = head else {
+            failed = Some(overlay::damaged(crate::error::CodecError::Malformed));
+            return ControlFlow::Break(());
+        };
+        heads.0.insert(replica, head);
+        ControlFlow::Continue(())
+    })?;
     failed.map_or(Ok(heads), Err)
 }

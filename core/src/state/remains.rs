@@ -33,12 +33,10 @@ impl Authors {
     pub fn of<S: Store>(store: &S, space: &SpaceId, identity: &dyn Identity) -> Self {
         let mut known = BTreeMap::new();
         both_ways(store, Table::Replicas, &mut |key, value| {
-            let head = <[u8; 16]>::try_from(key).ok().zip(Head::decode(value).ok());
-            if let Some((id, head)) = head {
-                let id = ReplicaId::from_bytes(id);
-                if head.is_vouched_for(space, &id, identity) {
-                    known.insert(id, (head.device, head.seq));
-                }
+            let id = <[u8; 16]>::try_from(key).ok().map(ReplicaId::from_bytes);
+            let head = id.and_then(|id| Some((id, Head::decode(&id, value).ok()?)));
+            if let Some((id, head)) = head.filter(|(id, head)| head.is_vouched_for(space, id, identity)) {
+                known.insert(id, (head.device, head.seq));
             }
         });
         let own = read_own(store).ok().flatten().and_then(|own| own.incarnation);

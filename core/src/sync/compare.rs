@@ -15,7 +15,7 @@ use core::ops::ControlFlow;
 use crate::codec::BoundedVec;
 use crate::id::{Dot, ReplicaId};
 use crate::limits::{COMPARE_PARTS, COMPARED_PARTS};
-use crate::row::{DotRuns, Runs};
+use crate::row::{DotSet, Runs};
 use crate::state::{Live, LiveNode, Range, decode_dot_hash, scan_live};
 use crate::store::{Store, StoreError, Table};
 use crate::sync::message::{Compare, Compared, Key, Leaf, LiveSet, Message, Offer, Part, Place, Tag};
@@ -31,7 +31,7 @@ pub(super) struct Comparison {
     /// How many parts the answer that is awaited may still have.
     awaited: Option<usize>,
     /// What is live here and dead at the peer.
-    pub(super) dead: DotRuns,
+    pub(super) dead: DotSet,
 }
 
 /// Whether a comparison can begin.
@@ -313,7 +313,7 @@ fn range(place: &Place, replica: ReplicaId) -> Option<Range> {
 /// Notes what is live here in a range up to `seen` and not at the peer.
 fn bury<S: Store>(
     cx: &Context<'_, S>,
-    dead: &mut DotRuns,
+    dead: &mut DotSet,
     range: &Range,
     seen: u64,
     live: &Runs,

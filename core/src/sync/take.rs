@@ -8,7 +8,7 @@ use crate::clock::{Frontier, Timestamp, VersionVector};
 use crate::id::{Dot, ReplicaId};
 use crate::limits::{CHUNK_RUNS, SESSION_BUFFER_BYTES};
 use crate::planted::Rule;
-use crate::row::{DotRuns, Entry, RowKey};
+use crate::row::{DotRuns, DotSet, Entry, RowKey};
 use crate::state::{BulkHead, Incoming, Received, Space};
 use crate::store::Store;
 use crate::sync::compare::{Begin, Comparison};
@@ -33,7 +33,7 @@ pub(crate) struct Take {
     asked: DotRuns,
     /// Up to where each replica was told.
     told: BTreeMap<ReplicaId, u64>,
-    live: DotRuns,
+    live: DotSet,
     contested: Vec<(RowKey, Entry)>,
     /// Both vectors are equal and the data is not: there must be a replica with two histories.
     deep: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Take {
     /// Replicas of the offer: how much there is of each, and up to where it is compared.
     compared: BTreeMap<ReplicaId, (u64, u64)>,
     /// What that found: live here, dead at the peer.
-    pub(super) dead: DotRuns,
+    pub(super) dead: DotSet,
     heads: Option<(Vec<BulkHead>, VersionVector, Frontier)>,
     tail: VecDeque<Received>,
     tail_bytes: usize,
@@ -138,13 +138,13 @@ impl Session {
             frames: 0,
             asked: asked.clone(),
             told: BTreeMap::new(),
-            live: DotRuns::default(),
+            live: DotSet::default(),
             contested: Vec::new(),
             deep,
             doubtful: BTreeSet::new(),
             comparison: None,
             compared: BTreeMap::new(),
-            dead: DotRuns::default(),
+            dead: DotSet::default(),
             heads: None,
             tail: VecDeque::new(),
             tail_bytes: 0,

@@ -181,13 +181,13 @@ impl Reading {
             if self.ids.last().is_some_and(|last| *last >= id) {
                 return Err("its replicas are out of order");
             }
-            let mut head = Head::decode(head).map_err(|_| UNREADABLE)?;
+            let mut head = Head::decode(&id, head).map_err(|_| UNREADABLE)?;
             if !head.is_vouched_for(&self.opening.space, &id, identity) {
                 return Err("the head of a replica is not signed");
             }
             // There is no log.
             head.floor = head.seq;
-            changes.push((Table::Replicas, id.as_bytes().to_vec(), Some(codec::encode(&head))));
+            changes.push((Table::Replicas, id.as_bytes().to_vec(), Some(head.encode(&id))));
             self.ids.push(id);
             self.heads.0.insert(id, head);
         }
