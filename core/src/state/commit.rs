@@ -228,7 +228,7 @@ impl<S: Store> Space<S> {
         self.log = self.durable.log;
         // Clock and incarnation stay: a timestamp that was shown is not given again, and a retired id stays retired.
         self.stats.commits_failed += 1;
-        self.forks_bytes = self.measure_forks()?;
+        self.forks_bytes = None;
         self.rename_again()?;
         if let Some((own, before)) = before {
             let seq = self.heads.seq(&own);

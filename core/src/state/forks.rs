@@ -23,23 +23,38 @@ fn name(entry: &Entry) -> Vec<u8> {
 }
 
 impl<S: Store> Overlay<S> {
-    /// Keeps an entry that lost, if there is room. `bytes` is how much is kept.
+    /// Keeps an entry that lost, if there is room. `bytes` is how much is kept, once that was asked for: opening a store does
+    /// not read what forks lost.
     pub(super) fn keep_loser(
         &mut self,
         key: &RowKey,
         entry: &Entry,
         how: Loss,
-        bytes: &mut usize,
+        bytes: &mut Option<usize>,
     ) -> Result<(), StoreError> {
         let name = name(entry);
         let loser = codec::encode(&Staged { key: key.clone(), entry: entry.clone() });
         let room = if how == Loss::Named { FORKS_BYTES / 2 } else { FORKS_BYTES };
         let size = name.len() + loser.len();
-        if *bytes + size <= room && self.get(Table::Forks, &name)?.is_none() {
-            *bytes += size;
+        let kept = match *bytes {
+            Some(kept) => kept,
+            None => *bytes.insert(self.measure_forks()?),
+        };
+        if kept + size <= room && self.get(Table::Forks, &name)?.is_none() {
+            *bytes = Some(kept + size);
             self.put(Table::Forks, name, loser);
         }
         Ok(())
+    }
+
+    /// How many bytes are kept.
+    fn measure_forks(&self) -> Result<usize, StoreError> {
+        let mut bytes = 0;
+        self.scan(Table::Forks, &[], &mut |key, value| {
+            bytes += key.len() + value.len();
+            ControlFlow::Continue(())
+        })?;
+        Ok(bytes)
     }
 }
 
@@ -63,7 +78,7 @@ impl<S: Store> Space<S> {
     pub(crate) fn forget_fork(&mut self, entry: &Entry) -> Result<bool, StoreError> {
         let name = name(entry);
         let Some(held) = self.overlay.get(Table::Forks, &name)? else { return Ok(false) };
-        self.forks_bytes -= name.len() + held.len();
+        self.forks_bytes = self.forks_bytes.map(|bytes| bytes - name.len() - held.len());
         self.overlay.delete(Table::Forks, name);
         Ok(true)
     }
@@ -75,17 +90,7 @@ impl<S: Store> Space<S> {
                 self.overlay.delete(Table::Forks, name);
             }
         }
-        self.forks_bytes = self.measure_forks()?;
+        self.forks_bytes = None;
         Ok(())
-    }
-
-    /// How many bytes there are.
-    pub(super) fn measure_forks(&self) -> Result<usize, StoreError> {
-        let mut bytes = 0;
-        self.overlay.scan(Table::Forks, &[], &mut |key, value| {
-            bytes += key.len() + value.len();
-            ControlFlow::Continue(())
-        })?;
-        Ok(bytes)
     }
 }

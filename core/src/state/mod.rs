@@ -148,8 +148,8 @@ pub(crate) struct Space<S> {
     meanwhile: Vec<Received>,
     /// One of them did not fit afterwards.
     pub(crate) dropped_meanwhile: bool,
-    /// How many bytes the table of forks has.
-    forks_bytes: usize,
+    /// How many bytes the table of forks has, once that was asked for.
+    forks_bytes: Option<usize>,
     /// Replicas that a bulk being committed says have two histories.
     doubtful: BTreeSet<ReplicaId>,
     /// What data types whose rows name replicas do when the own id changes.
@@ -234,11 +234,10 @@ impl<S: Store> Space<S> {
             merge: None,
             meanwhile: Vec::new(),
             dropped_meanwhile: false,
-            forks_bytes: 0,
+            forks_bytes: None,
             doubtful: BTreeSet::new(),
             carry,
         };
-        space.forks_bytes = space.measure_forks()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         Ok((space, own))
     }

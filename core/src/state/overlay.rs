@@ -318,7 +318,7 @@ pub(crate) struct Held<'a, S> {
     pub(crate) touched: &'a mut Vec<RowKey>,
     /// Replicas with two histories, and how many bytes of what such lost are kept.
     pub(crate) doubtful: &'a dyn Fn(&ReplicaId) -> bool,
-    pub(crate) forks_bytes: &'a mut usize,
+    pub(crate) forks_bytes: &'a mut Option<usize>,
 }
 
 impl<S: Store> Holder for Held<'_, S> {
