@@ -269,7 +269,9 @@ impl<S: Store> Space<S> {
     pub(crate) fn is_signed(&self, head: &SignedHead) -> bool {
         let SignedHead { replica, seq, chain, signature } = head;
         let message = signed_head(&self.id, replica, *seq, chain);
-        self.heads.get(replica).is_some_and(|head| self.identity.verify(&head.device, &message, signature))
+        let own = || (self.replica() == Some(*replica)).then(|| self.identity.device());
+        let device = self.heads.get(replica).map(|head| head.device).or_else(own);
+        device.is_some_and(|device| self.identity.verify(&device, &message, signature))
     }
 
     /// Whether a head of a replica, whose history had `tags` before it, and the one known here cannot be of one history,

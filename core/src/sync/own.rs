@@ -42,7 +42,7 @@ impl Session {
         you: &YouWere,
     ) -> Result<(), End> {
         let YouWere { head, tags } = you;
-        if cx.space.heads.get(&head.replica).is_none() {
+        if cx.space.heads.get(&head.replica).is_none() && cx.space.replica() != Some(head.replica) {
             return Ok(());
         }
         if !cx.space.is_signed(head) || !tags.precede(head.seq) {

@@ -76,7 +76,7 @@ pub(crate) struct Session {
     pub(super) key: Option<Key>,
     /// Replicas by their names on this stream, and what was known when they were gathered.
     pub(super) names: BTreeMap<Tag, ReplicaId>,
-    pub(super) named: (usize, u64),
+    pub(super) named: (usize, u64, Option<ReplicaId>),
     /// Whether the peer has said hello.
     pub(super) greeted: bool,
     /// What the peer has, or will have once it settles what is in flight. Only what is known for certain.
@@ -156,7 +156,7 @@ impl Session {
             role,
             key: None,
             names: BTreeMap::new(),
-            named: (0, 0),
+            named: (0, 0, None),
             greeted: false,
             peer: VersionVector::new(),
             peer_known: false,

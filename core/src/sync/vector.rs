@@ -56,9 +56,12 @@ impl Session {
     /// Replicas by their names on this stream: hashing each once for a session, not once for a message.
     pub(super) fn names<S: Store>(&mut self, cx: &Context<'_, S>, key: Key) -> &BTreeMap<Tag, ReplicaId> {
         // Replicas are forgotten only when a commit fails, and when all of one got another name.
-        let now = (cx.space.heads.len(), cx.space.stats.commits_failed + cx.space.stats.renames);
+        let own = cx.space.replica();
+        let now = (cx.space.heads.len(), cx.space.stats.commits_failed + cx.space.stats.renames, own);
         if self.named != now {
-            self.names = cx.space.heads.iter().map(|(id, _)| (key.replica(id), *id)).collect();
+            // A store that went back may have an own id and nothing that was written under it.
+            let known = cx.space.heads.iter().map(|(id, _)| *id).chain(own);
+            self.names = known.map(|id| (key.replica(&id), id)).collect();
             self.named = now;
         }
         &self.names

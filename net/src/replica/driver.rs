@@ -222,7 +222,9 @@ impl Driver {
                 warn!(%error, "the store failed");
                 self.shared.state().broken = Some(error.clone());
             }
-            Event::Changed { .. } | Event::Saved { .. } => {}
+            // Who waits for it hears of it when the commit is reported.
+            Event::Saved { .. } => return,
+            Event::Changed { .. } => {}
             other => debug!(?other, "event"),
         }
         self.shared.tell(match event {
