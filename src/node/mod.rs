@@ -28,7 +28,7 @@ pub(crate) use backup::{backup, blocking};
 pub use builder::Builder;
 pub use salvage::{Salvage, Salvaged};
 
-/// How long a sync asked for by hand may take.
+/// How long a sync asked for by hand waits while nothing moves.
 const SYNC_TIME: Duration = Duration::from_secs(60);
 /// How soon two nodes that have changed compare: people want to read "in sync, proven 2 s ago".
 const ANTI_ENTROPY: Duration = Duration::from_secs(2);

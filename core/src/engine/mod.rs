@@ -218,6 +218,11 @@ impl<S: Store> Engine<S> {
         durable.contains(dot) || durable.contains(&self.current(*dot))
     }
 
+    /// Whether a commit is on its way to the disk. One that carries a bulk may take minutes.
+    pub const fn is_saving(&self) -> bool {
+        !self.space.is_idle()
+    }
+
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.
     pub fn check(&self) -> Result<(), String> {
         self.space.check()

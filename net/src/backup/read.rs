@@ -7,7 +7,7 @@ use std::path::Path;
 use rejoin_core::SpaceId;
 use rejoin_core::identity::Ed25519;
 use rejoin_core::image::{About, Contents, ImageError, ImageReader, Part, completed};
-use rejoin_core::store::{Change, Commit, StoreError};
+use rejoin_core::store::{Change, Commit, StoreError, Table};
 
 use super::{BackupError, Progress, Saved};
 use crate::store::{FreshStore, HostChange};
@@ -143,7 +143,7 @@ impl Filling {
         let space = self.space;
         let failed = |error: StoreError| BackupError::NotLoaded { space, error };
         let (root, dots, tree) = completed(&*self.store.store().0).map_err(failed)?;
-        let rows = self.store.store().0.rows().map_err(failed)?;
+        let rows = self.store.store().0.count(Table::Rows).map_err(failed)?;
         if (root, dots, rows) != (about.root, contents.entries, contents.rows) {
             return Err(BackupError::OtherRoot { path: path.to_owned(), space });
         }

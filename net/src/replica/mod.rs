@@ -23,7 +23,7 @@ use std::time::Duration;
 use rejoin_core::engine::{Config, Engine, Event, Moment, OpenError, Reader, Stats, Transaction, WriteError};
 use rejoin_core::identity::Identity;
 use rejoin_core::row::RowKey;
-use rejoin_core::store::StoreError;
+use rejoin_core::store::{StoreError, Table};
 use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -223,7 +223,7 @@ impl Replica {
     /// What is durable at this moment, for an image, and how many rows that is.
     pub fn moment(&self) -> Result<(Moment<Storage>, u64), StoreError> {
         let moment = self.shared.state().engine_to_write()?.moment()?;
-        let rows = moment.store().rows()?;
+        let rows = moment.store().count(Table::Rows)?;
         Ok((moment, rows))
     }
 

@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use rejoin_core::SpaceId;
 use rejoin_core::engine::Stats;
 use rejoin_core::id::Root;
-use rejoin_core::store::StoreError;
+use rejoin_core::store::{StoreError, Table};
 use tokio::sync::oneshot;
 
 use super::{Inbox, Replica, State};
@@ -81,7 +81,7 @@ pub struct Status {
     /// Live rows.
     pub rows: u64,
     /// Rows that an unfinished bulk sync has fetched; nobody sees them before it ends.
-    pub staged: usize,
+    pub staged: u64,
     /// Replicas that ever wrote.
     pub replicas: usize,
     /// Own changes (dots) that no other device is known to hold durably.
@@ -112,6 +112,14 @@ pub struct SyncReport {
 }
 
 impl State {
+    /// How many rows the open streams with a peer have carried.
+    fn rows_with(&self, peer: &PeerId) -> u64 {
+        let Some(engine) = &self.engine else { return 0 };
+        let open = self.sessions.iter().filter(|(_, of)| *of == peer);
+        let traffic = open.filter_map(|(session, _)| engine.traffic(*session));
+        traffic.map(|traffic| traffic.rows_in + traffic.rows_out).sum()
+    }
+
     fn peer_status(&self, root: &Root, settled: bool) -> Vec<PeerStatus> {
         let known = self.engine.as_ref().map(|engine| engine.version_vector()).unwrap_or_default();
         let Peers { connected, proofs, addresses } = &self.peers;
@@ -136,13 +144,23 @@ impl State {
 }
 
 impl Replica {
-    /// Syncs with a connected peer on a stream of its own, until both name the same root. The error says why not.
-    pub async fn sync_with(&self, peer: PeerId, within: Duration) -> Result<SyncReport, String> {
-        let (report, wait) = oneshot::channel();
+    /// Syncs with a connected peer on a stream of its own, until both name the same root. The error says why not; one is that
+    /// for as long as `patience` no row came or went and nothing was on its way to the disk.
+    pub async fn sync_with(&self, peer: PeerId, patience: Duration) -> Result<SyncReport, String> {
+        let (report, mut wait) = oneshot::channel();
         self.inbox.send(Inbox::Sync { peer, report }).await.map_err(|_| "the node is closed")?;
-        match tokio::time::timeout(within, wait).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| Err("the node was closed meanwhile".into())),
-            Err(_) => Err(format!("no equal roots within {} s; what came so far is kept", within.as_secs())),
+        let mut before = self.shared.state().rows_with(&peer);
+        loop {
+            if let Ok(outcome) = tokio::time::timeout(patience, &mut wait).await {
+                return outcome.unwrap_or_else(|_| Err("the node was closed meanwhile".into()));
+            }
+            let state = self.shared.state();
+            let rows = state.rows_with(&peer);
+            if rows == before && !state.engine.as_ref().is_some_and(|engine| engine.is_saving()) {
+                let seconds = patience.as_secs();
+                return Err(format!("no equal roots, and no rows for {seconds} s; what came so far is kept"));
+            }
+            before = rows;
         }
     }
 
@@ -161,7 +179,8 @@ impl Replica {
         let own = engine.replica();
         let unsynced = own.map_or(0, |own| known.seq(&own).saturating_sub(elsewhere.seq(&own)));
         let (stats, replicas) = (*engine.stats(), known.len());
-        let (rows, staged) = (engine.store_mut().rows()?, engine.staged()?.len());
+        let store = engine.store_mut();
+        let (rows, staged) = (store.count(Table::Rows)?, store.count(Table::Stage)?);
         let peers = state.peer_status(&root, settled);
         let (space, gossip_in) = (self.shared.space, state.gossip_in);
         Ok(Status { space, root, rows, staged, replicas, unsynced, stats, gossip_in, peers })

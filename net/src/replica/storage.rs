@@ -40,18 +40,18 @@ impl Storage {
         }
     }
 
-    /// Durable live rows.
-    pub(super) fn rows(&self) -> Result<u64, StoreError> {
+    /// How many keys a table has, as far as it is durable: live rows, or staged entries. Nothing is read for it: there may
+    /// be millions, and all else waits.
+    pub(super) fn count(&self, table: Table) -> Result<u64, StoreError> {
         match self {
-            Self::Disk(store) => store.rows(),
+            Self::Disk(store) => store.count(table),
             Self::Memory(store) => {
-                let mut rows = 0;
-                // Counted, not decoded: whoever waits for the lock would wait for every hash.
-                store.scan(Table::Rows, &[], &mut |_, _| {
-                    rows += 1;
+                let mut count = 0;
+                store.scan(table, &[], &mut |_, _| {
+                    count += 1;
                     ControlFlow::Continue(())
                 })?;
-                Ok(rows)
+                Ok(count)
             }
         }
     }

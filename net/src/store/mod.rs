@@ -153,9 +153,9 @@ impl RedbStore {
         Ok(())
     }
 
-    /// How many rows it shows. Takes no longer for more of them.
-    pub fn rows(&self) -> Result<u64, StoreError> {
-        guard(|| self.table(Table::Rows).len())
+    /// How many keys of a table it shows. Takes no longer for more of them.
+    pub fn count(&self, table: Table) -> Result<u64, StoreError> {
+        guard(|| self.table(table).len())
     }
 
     /// How large the file is.

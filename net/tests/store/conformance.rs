@@ -90,7 +90,7 @@ fn a_commit_is_invisible_until_it_is_shown() {
         assert!(contents(&store).unwrap() == pair[1], "once it is shown");
     }
     let rows = scanned(&models[30], Table::Rows, &[], false, usize::MAX);
-    assert_eq!(store.rows().unwrap(), rows.len() as u64);
+    assert_eq!(store.count(Table::Rows).unwrap(), rows.len() as u64);
 }
 
 #[test]

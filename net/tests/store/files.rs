@@ -5,6 +5,7 @@ use std::path::Path;
 
 use redb::TableDefinition;
 use rejoin_core::codec;
+use rejoin_core::store::Table;
 use rejoin_net::store::{DirLock, FORMAT, LockError, OpenError, OpenOptions, RedbStore, lineage};
 use tempfile::TempDir;
 
@@ -52,7 +53,7 @@ fn a_creation_that_was_cut_off_is_begun_anew() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     fs::write(directory.path().join("store.new"), [0; 70_000]).unwrap();
-    assert_eq!(open(&path).unwrap().rows().unwrap(), 0);
+    assert_eq!(open(&path).unwrap().count(Table::Rows).unwrap(), 0);
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 }
 
