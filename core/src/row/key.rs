@@ -11,6 +11,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -83,6 +84,12 @@ impl RowKey {
 
     fn path_end(&self) -> usize {
         1 + self.0[1..].iter().position(|byte| *byte == 0).expect("a key holds a terminated path")
+    }
+}
+
+impl Borrow<[u8]> for RowKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 
