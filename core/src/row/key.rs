@@ -144,10 +144,7 @@ impl Object {
         if self.prefix.len() + element.len() > KEY_BYTES {
             return Err(KeyError::TooLong);
         }
-        let mut bytes = Vec::with_capacity(self.prefix.len() + element.len());
-        bytes.extend_from_slice(&self.prefix);
-        bytes.extend_from_slice(element);
-        Ok(RowKey(bytes.into()))
+        Ok(RowKey(self.prefix.iter().chain(element).copied().collect()))
     }
 }
 

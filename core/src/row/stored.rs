@@ -118,6 +118,17 @@ pub(crate) fn push_varint(mut number: u64, out: &mut Vec<u8>) {
 
 /// Reads a number that [`push_varint`] wrote, and no other form of it.
 pub(crate) fn take_varint(rest: &mut &[u8]) -> Result<u64, CodecError> {
+    match rest.split_first() {
+        // Most numbers are short.
+        Some((first, tail)) if *first < 0x80 => {
+            *rest = tail;
+            Ok(u64::from(*first))
+        }
+        _ => take_long_varint(rest),
+    }
+}
+
+fn take_long_varint(rest: &mut &[u8]) -> Result<u64, CodecError> {
     let mut number = 0_u64;
     for at in 0..10_u32 {
         let (first, tail) = rest.split_first().ok_or(CodecError::Malformed)?;

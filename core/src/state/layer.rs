@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::{ControlFlow, Deref};
 
-use crate::id::{ContentHash, Dot};
+use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::row::stored::{row_bytes, write_row};
 use crate::row::{Entry, RowKey};
 use crate::store::{Changes, Store, StoreError, Table};
@@ -51,12 +51,41 @@ impl Deref for Row {
 /// What the table of dots says of a live one.
 pub(super) type Place = (ContentHash, RowKey);
 
+/// Dots that changed, by replica: seqs compare faster than dots. `None` for those that died.
+#[derive(Clone, Default)]
+pub(super) struct Dots {
+    replicas: BTreeMap<ReplicaId, BTreeMap<u64, Option<Place>>>,
+    len: usize,
+}
+
+impl Dots {
+    pub(super) fn get(&self, dot: &Dot) -> Option<&Option<Place>> {
+        self.replicas.get(&dot.replica)?.get(&dot.seq)
+    }
+
+    fn insert(&mut self, dot: Dot, place: Option<Place>) {
+        let before = self.replicas.entry(dot.replica).or_default().insert(dot.seq, place);
+        self.len += usize::from(before.is_none());
+    }
+
+    /// From a dot on, ascending.
+    pub(super) fn from(&self, first: Dot) -> impl Iterator<Item = (Dot, &Option<Place>)> {
+        self.replicas.range(first.replica..).flat_map(move |(replica, seqs)| {
+            let from = if *replica == first.replica { first.seq } else { 0 };
+            seqs.range(from..).map(|(seq, place)| (Dot::new(*replica, *seq), place))
+        })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Dot, &Option<Place>)> {
+        self.from(Dot::new(ReplicaId::from_u128(0), 0))
+    }
+}
+
 /// See the module page.
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     pub(super) rows: BTreeMap<RowKey, Row>,
-    /// `None` for those that died.
-    pub(super) dots: BTreeMap<Dot, Option<Place>>,
+    pub(super) dots: Dots,
     /// The other tables by number: new values, or `None` for keys that are removed.
     pub(super) plain: [BTreeMap<Vec<u8>, Option<Vec<u8>>>; Table::ALL.len()],
     /// At most how many bytes all changes had.
@@ -66,11 +95,11 @@ pub(super) struct Layer {
 impl Layer {
     /// How many keys it changes.
     pub(super) fn len(&self) -> usize {
-        self.rows.len() + self.dots.len() + self.plain.iter().map(BTreeMap::len).sum::<usize>()
+        self.rows.len() + self.dots.len + self.plain.iter().map(BTreeMap::len).sum::<usize>()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.dots.is_empty() && self.plain.iter().all(BTreeMap::is_empty)
+        self.rows.is_empty() && self.dots.len == 0 && self.plain.iter().all(BTreeMap::is_empty)
     }
 
     pub(super) fn put_row(&mut self, key: RowKey, row: Row) {
@@ -103,7 +132,7 @@ impl Layer {
                     }
                 }
                 Table::Dots => {
-                    for (dot, place) in &self.dots {
+                    for (dot, place) in self.dots.iter() {
                         match place {
                             None => changes.push(table, &dot.to_bytes(), None),
                             Some((hash, key)) => changes.put(table, &dot.to_bytes(), |out| {
@@ -128,10 +157,10 @@ impl Layer {
 const DOT_BYTES: usize = 24 + 16;
 
 /// What two maps say by key, ascending: the upper one covers the lower one.
-pub(super) fn both<'a, K: Ord + 'a, V: 'a>(
-    upper: impl Iterator<Item = (&'a K, &'a V)>,
-    lower: impl Iterator<Item = (&'a K, &'a V)>,
-) -> impl Iterator<Item = (&'a K, &'a V)> {
+pub(super) fn both<K: Ord, V>(
+    upper: impl Iterator<Item = (K, V)>,
+    lower: impl Iterator<Item = (K, V)>,
+) -> impl Iterator<Item = (K, V)> {
     let (mut upper, mut lower) = (upper.peekable(), lower.peekable());
     core::iter::from_fn(move || {
         let order = match (upper.peek(), lower.peek()) {
@@ -148,16 +177,16 @@ pub(super) fn both<'a, K: Ord + 'a, V: 'a>(
 
 /// Something in memory, or in the store below it.
 pub(super) enum Found<'a, K, V> {
-    Memory(&'a K, &'a V),
+    Memory(K, V),
     Stored(&'a [u8], &'a [u8]),
 }
 
 /// Visits a table of the store from a key on, ascending, under what memory says from there on.
-pub(super) fn scan_under<'a, S: Store, K: 'a, V: 'a>(
+pub(super) fn scan_under<S: Store, K, V>(
     store: &S,
     table: Table,
     first: &[u8],
-    memory: impl Iterator<Item = (&'a K, &'a V)>,
+    memory: impl Iterator<Item = (K, V)>,
     compare: impl Fn(&K, &[u8]) -> Ordering,
     visit: &mut dyn FnMut(Found<'_, K, V>) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
@@ -166,11 +195,11 @@ pub(super) fn scan_under<'a, S: Store, K: 'a, V: 'a>(
     store.scan(table, first, &mut |stored, bytes| {
         let mut covered = false;
         while let Some((key, value)) = memory.next_if(|(key, _)| compare(key, stored).is_le()) {
+            covered = compare(&key, stored).is_eq();
             if visit(Found::Memory(key, value)).is_break() {
                 stopped = true;
                 return ControlFlow::Break(());
             }
-            covered = compare(key, stored).is_eq();
         }
         if covered {
             return ControlFlow::Continue(());

@@ -47,7 +47,7 @@ impl<S: Store> Overlay<S> {
 
     /// Dots that the commit being gathered changes.
     pub(crate) fn dirty_dots(&self) -> impl Iterator<Item = Dot> {
-        self.gathered.dots.keys().copied()
+        self.gathered.dots.iter().map(|(dot, _)| dot)
     }
 
     /// Keys of a table that were deleted and not persisted yet.
@@ -124,7 +124,7 @@ impl<S: Store> Overlay<S> {
         let [gathered, leaving] =
             [&self.gathered, &self.leaving].map(|layer| layer.plain[table as usize].range::<[u8], _>(from));
         let memory = both(gathered, leaving);
-        let compare = |key: &Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored);
+        let compare = |key: &&Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored);
         scan_under(&self.store, table, first, memory, compare, &mut |found| match found {
             Found::Memory(key, Some(value)) => visit(key, value),
             Found::Memory(_, None) => ControlFlow::Continue(()),
@@ -176,7 +176,7 @@ impl<S: Store> Overlay<S> {
         let range = (Bound::Included(from), Bound::Unbounded);
         let [gathered, leaving] =
             [&self.gathered, &self.leaving].map(|layer| layer.rows.range::<[u8], _>(range));
-        let compare = |key: &RowKey, stored: &[u8]| key.as_bytes().cmp(stored);
+        let compare = |key: &&RowKey, stored: &[u8]| key.as_bytes().cmp(stored);
         let mut failed = None;
         scan_under(&self.store, Table::Rows, from, both(gathered, leaving), compare, &mut |found| {
             let key = match &found {
@@ -207,11 +207,11 @@ impl<S: Store> Overlay<S> {
         first: &Dot,
         visit: &mut dyn FnMut(&Dot, Indexed<'_>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| layer.dots.range(*first..));
+        let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| layer.dots.from(*first));
         let compare = |dot: &Dot, stored: &[u8]| dot.to_bytes().as_slice().cmp(stored);
         let (memory, mut failed) = (both(gathered, leaving), None);
         scan_under(&self.store, Table::Dots, &first.to_bytes(), memory, compare, &mut |found| match found {
-            Found::Memory(dot, Some(place)) => visit(dot, Indexed::Memory(place)),
+            Found::Memory(dot, Some(place)) => visit(&dot, Indexed::Memory(place)),
             Found::Memory(_, None) => ControlFlow::Continue(()),
             Found::Stored(key, value) => match Dot::from_bytes(key) {
                 Some(dot) => visit(&dot, Indexed::Stored(value)),

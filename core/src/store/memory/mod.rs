@@ -15,8 +15,8 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Bound;
 
-use crate::id::{ContentHash, Dot, cut};
-use crate::store::{Change, Commit, Merged, Store, StoreError, Table, Visit, WriteStore};
+use crate::id::{ContentHash, Dot};
+use crate::store::{Change, Changes, Commit, Merged, Store, StoreError, Table, Visit, WriteStore};
 use dots::Dots;
 use rows::{Rows, key_and_entries};
 
@@ -38,18 +38,7 @@ impl MemoryStore {
     /// Applies a commit, all of it or, on an error, nothing. Only a merge over tables that are damaged can fail.
     pub fn apply(&mut self, commit: &Commit) -> Result<Merged, StoreError> {
         if commit.merge.is_none() {
-            // Dots that go with their rows would become plain for a moment.
-            let is_dead = |table, value: Option<&[u8]>| table == Table::Dots && value.is_none();
-            for (table, key, value) in
-                commit.changes.iter().filter(|(table, _, value)| is_dead(*table, *value))
-            {
-                self.change(table, key, value);
-            }
-            for (table, key, value) in
-                commit.changes.iter().filter(|(table, _, value)| !is_dead(*table, *value))
-            {
-                self.change(table, key, value);
-            }
+            self.apply_listed(&commit.changes);
             return Ok(Merged::default());
         }
         let mut undoing = Undoing { store: self, before: Vec::new() };
@@ -60,15 +49,40 @@ impl MemoryStore {
         result
     }
 
-    fn change(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
+    /// Each key occurs once, so the order is free. Dots go before their rows and come after them: otherwise they would be
+    /// plain for a moment.
+    fn apply_listed(&mut self, changes: &Changes) {
+        for (table, key, value) in changes.iter() {
+            if table == Table::Dots && value.is_none() {
+                self.remove_dot(key);
+            }
+        }
+        let mut put = Vec::new();
+        for (table, key, value) in changes.iter().filter(|(table, ..)| *table != Table::Dots) {
+            let row = self.change(table, key, value);
+            put.extend(row.into_iter().flat_map(|row| self.rows.dots(row).map(move |dot| (dot, row))));
+        }
+        put.sort_unstable();
+        for (table, key, value) in changes.iter() {
+            if let (Table::Dots, Some(value)) = (table, value) {
+                let dot = Dot::from_bytes(key);
+                let row = dot.and_then(|dot| put.binary_search_by_key(&dot, |(dot, _)| *dot).ok());
+                self.put_dot(key, value, row.map(|at| put[at].1));
+            }
+        }
+    }
+
+    /// Sets or removes a key. The number of the row, where one was put.
+    fn change(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Option<u32> {
         match (table, value) {
-            (Table::Rows, Some(value)) => self.put_row(key, value),
+            (Table::Rows, Some(value)) => return self.put_row(key, value),
             (Table::Rows, None) => self.remove_row(key),
-            (Table::Dots, Some(value)) => self.put_dot(key, value),
+            (Table::Dots, Some(value)) => self.put_dot(key, value, None),
             (Table::Dots, None) => self.remove_dot(key),
             (_, Some(value)) => self.put_plain(table, key, value),
             (_, None) => self.remove_plain(table, key),
         }
+        None
     }
 
     fn put_plain(&mut self, table: Table, key: &[u8], value: &[u8]) {
@@ -79,16 +93,18 @@ impl MemoryStore {
         self.plain[table as usize].remove(key);
     }
 
-    fn put_row(&mut self, key: &[u8], value: &[u8]) {
+    fn put_row(&mut self, key: &[u8], value: &[u8]) -> Option<u32> {
         let Some((row, before)) = self.rows.put(key, value) else {
             self.remove_row(key);
-            return self.put_plain(Table::Rows, key, value);
+            self.put_plain(Table::Rows, key, value);
+            return None;
         };
         self.remove_plain(Table::Rows, key);
         if let Some(before) = before {
             self.let_dots_go(row, &before);
         }
         self.take_dots_in(row);
+        Some(row)
     }
 
     fn remove_row(&mut self, key: &[u8]) {
@@ -127,12 +143,15 @@ impl MemoryStore {
         }
     }
 
-    fn put_dot(&mut self, key: &[u8], value: &[u8]) {
-        let row = value.split_at_checked(16).and_then(|(hash, row)| Some((hash, self.rows.find(row)?)));
+    /// `likely` is the row that most likely has the entry of this dot.
+    fn put_dot(&mut self, key: &[u8], value: &[u8], likely: Option<u32>) {
         let dot = Dot::from_bytes(key);
-        if let Some((dot, (hash, row))) = dot.zip(row)
-            && self.rows.hash_of(row, &dot) == Some(ContentHash(cut(hash)))
-        {
+        let likely = likely.filter(|row| dot.is_some_and(|dot| self.rows.names(*row, &dot, value)));
+        let row = likely.or_else(|| {
+            let row = self.rows.find(value.get(16..)?)?;
+            self.rows.names(row, &dot?, value).then_some(row)
+        });
+        if let Some((dot, row)) = dot.zip(row) {
             self.remove_plain(Table::Dots, key);
             return self.dots.put(dot, row);
         }

@@ -2,7 +2,7 @@
 //!
 //! | bytes of a record | meaning |
 //! |---|---|
-//! | varint, n | the key |
+//! | 2, little endian, n | the key |
 //! | varint | how many entries |
 //! | for each: varint | which replica its dot is of |
 //! | n | the rest of the entry as it is stored |
@@ -13,10 +13,9 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use crate::id::{ContentHash, Dot, ReplicaId};
-use crate::row::stored::{StoredEntries, push_varint, take, take_tail, take_varint};
+use crate::row::stored::{StoredEntries, push_varint, take_tail, take_varint};
 
 /// Most numbers in a block. Larger ones are moved more slowly, smaller ones are more to look through.
 const BLOCK: usize = 512;
@@ -29,11 +28,19 @@ const PACKED: &str = "a record is what was packed here";
 pub(super) struct Rows {
     shelves: Vec<Vec<Box<[u8]>>>,
     free: Vec<u32>,
-    /// By a key that is above those of the blocks before, and not above those in it.
-    order: BTreeMap<Box<[u8]>, Vec<u32>>,
+    /// In the order of their keys.
+    blocks: Vec<Block>,
     replicas: Vec<ReplicaId>,
     numbers: BTreeMap<ReplicaId, u32>,
     scratch: Vec<u8>,
+}
+
+/// Numbers of rows in the order of their keys.
+#[derive(Clone)]
+struct Block {
+    /// Above the keys of the blocks before, and not above those in this one.
+    bound: Box<[u8]>,
+    numbers: Vec<u32>,
 }
 
 /// An entry in a record.
@@ -45,20 +52,32 @@ pub(super) struct Packed {
 impl Rows {
     /// The number of a row.
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        let (_, block) = self.order.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
-        block.binary_search_by(|number| self.key(*number).cmp(key)).ok().map(|at| block[at])
+        let Block { numbers, .. } = &self.blocks[self.block_of(key)?];
+        numbers.binary_search_by(|number| self.key(*number).cmp(key)).ok().map(|at| numbers[at])
+    }
+
+    /// The block in which a key lies, if it is there.
+    fn block_of(&self, key: &[u8]) -> Option<usize> {
+        self.blocks.partition_point(|block| *block.bound <= *key).checked_sub(1)
+    }
+
+    /// Whether a value of the table of dots says of a dot what this row does.
+    pub(super) fn names(&self, number: u32, dot: &Dot, value: &[u8]) -> bool {
+        let hash = self.hash_of(number, dot);
+        let said = value.split_first_chunk::<16>();
+        said.is_some_and(|(said, key)| hash == Some(ContentHash(*said)) && self.key(number) == key)
     }
 
     /// Sets a row: its number, and the record that was there before. `None` for a value of any other form than a row's;
     /// then nothing was changed.
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Option<(u32, Option<Box<[u8]>>)> {
         let record = self.pack(key, value)?;
-        let below = (Bound::Unbounded, Bound::Included(key));
-        let Some((_, block)) = self.order.range_mut::<[u8], _>(below).next_back() else {
+        let Some(place) = self.block_of(key) else {
             let number = store(&mut self.shelves, &mut self.free, record);
-            self.order.insert(Box::default(), alloc::vec![number]);
+            self.blocks.insert(0, Block { bound: Box::default(), numbers: alloc::vec![number] });
             return Some((number, None));
         };
+        let block = &mut self.blocks[place].numbers;
         let at = match block.binary_search_by(|number| key_of(&self.shelves, *number).cmp(key)) {
             Ok(at) => {
                 let number = block[at];
@@ -72,7 +91,7 @@ impl Rows {
             block.insert(at, number);
         } else if at == BLOCK {
             // Keys that rise leave full blocks behind.
-            self.order.insert(key.into(), alloc::vec![number]);
+            self.blocks.insert(place + 1, Block { bound: key.into(), numbers: alloc::vec![number] });
         } else {
             let mut right = block.split_off(BLOCK / 2);
             if at <= BLOCK / 2 {
@@ -80,20 +99,20 @@ impl Rows {
             } else {
                 right.insert(at - BLOCK / 2, number);
             }
-            self.order.insert(key_of(&self.shelves, right[0]).into(), right);
+            let bound = key_of(&self.shelves, right[0]).into();
+            self.blocks.insert(place + 1, Block { bound, numbers: right });
         }
         Some((number, None))
     }
 
     /// Removes a row: the number that it had, and its record.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<(u32, Box<[u8]>)> {
-        let below = (Bound::Unbounded, Bound::Included(key));
-        let (bound, block) = self.order.range_mut::<[u8], _>(below).next_back()?;
+        let place = self.block_of(key)?;
+        let block = &mut self.blocks[place].numbers;
         let at = block.binary_search_by(|number| key_of(&self.shelves, *number).cmp(key)).ok()?;
         let number = block.remove(at);
         if block.is_empty() {
-            let bound = bound.clone();
-            self.order.remove(&bound);
+            self.blocks.remove(place);
         }
         self.free.push(number);
         Some((number, core::mem::take(slot(&mut self.shelves, number))))
@@ -101,23 +120,21 @@ impl Rows {
 
     /// Numbers from a key on, ascending.
     pub(super) fn from(&self, first: &[u8]) -> impl Iterator<Item = u32> {
-        let below = (Bound::Unbounded, Bound::Included(first));
-        let bound = self.order.range::<[u8], _>(below).next_back().map_or(&[][..], |(bound, _)| bound);
-        let blocks = self.order.range::<[u8], _>((Bound::Included(bound), Bound::Unbounded));
+        let blocks = &self.blocks[self.block_of(first).unwrap_or(0)..];
         let first = Vec::from(first);
-        blocks.flat_map(move |(_, block)| {
-            let at = block.partition_point(|number| self.key(*number) < first.as_slice());
-            block[at..].iter().copied()
+        blocks.iter().flat_map(move |Block { numbers, .. }| {
+            let at = numbers.partition_point(|number| self.key(*number) < first.as_slice());
+            numbers[at..].iter().copied()
         })
     }
 
     /// Numbers below a key, descending.
     pub(super) fn below(&self, end: &[u8]) -> impl Iterator<Item = u32> {
-        let blocks = self.order.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(end))).rev();
+        let blocks = &self.blocks[..self.block_of(end).map_or(0, |last| last + 1)];
         let end = Vec::from(end);
-        blocks.flat_map(move |(_, block)| {
-            let at = block.partition_point(|number| self.key(*number) < end.as_slice());
-            block[..at].iter().rev().copied()
+        blocks.iter().rev().flat_map(move |Block { numbers, .. }| {
+            let at = numbers.partition_point(|number| self.key(*number) < end.as_slice());
+            numbers[..at].iter().rev().copied()
         })
     }
 
@@ -129,6 +146,11 @@ impl Rows {
     pub(super) fn entries<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = Packed> + 'a {
         let (_, entries) = key_and_entries(record);
         self.unpack(entries).map(|(dot, hash, _)| Packed { dot, hash })
+    }
+
+    /// The dots of a row.
+    pub(super) fn dots(&self, number: u32) -> impl Iterator<Item = Dot> {
+        self.entries(self.record(number)).map(|entry| entry.dot)
     }
 
     /// The hash of an entry, if the row is there and has one of this dot.
@@ -178,7 +200,7 @@ impl Rows {
     }
 
     fn pack_into(&mut self, key: &[u8], value: &[u8], record: &mut Vec<u8>) -> Option<()> {
-        push_varint(key.len() as u64, record);
+        record.extend_from_slice(&u16::try_from(key.len()).ok()?.to_le_bytes());
         record.extend_from_slice(key);
         let mut counted = value;
         push_varint(take_varint(&mut counted).ok()?, record);
@@ -207,9 +229,8 @@ impl Rows {
 
 /// The key of a record, and its entries.
 pub(super) fn key_and_entries(record: &[u8]) -> (&[u8], &[u8]) {
-    let mut rest = record;
-    let length = usize::try_from(take_varint(&mut rest).expect(PACKED)).expect(PACKED);
-    (take(&mut rest, length).expect(PACKED), rest)
+    let (length, rest) = record.split_first_chunk().expect(PACKED);
+    rest.split_at(u16::from_le_bytes(*length).into())
 }
 
 fn key_of(shelves: &[Vec<Box<[u8]>>], number: u32) -> &[u8] {

@@ -144,7 +144,9 @@ quickcheck! {
 
     fn a_transaction_that_is_undone_leaves_what_was_there(before: Vec<Act>, after: Vec<Act>) -> bool {
         let mut store = MemoryStore::new();
-        before.iter().map(change).for_each(|(table, key, value)| store.change(table, &key, value.as_deref()));
+        before.iter().map(change).for_each(|(table, key, value)| {
+            store.change(table, &key, value.as_deref());
+        });
         let image = store.clone();
         let mut undoing = Undoing { store: &mut store, before: Vec::new() };
         after.iter().map(change).for_each(|(table, key, value)| {
