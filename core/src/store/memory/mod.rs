@@ -62,11 +62,14 @@ impl MemoryStore {
             let row = self.change(table, key, value);
             put.extend(row.into_iter().flat_map(|row| self.rows.dots(row).map(move |dot| (dot, row))));
         }
-        put.sort_unstable();
+        // Seqs compare faster than replica ids, and most of these have one replica.
+        let order = |dot: &Dot| (dot.seq, dot.replica);
+        put.sort_unstable_by_key(|(dot, _)| order(dot));
         for (table, key, value) in changes.iter() {
             if let (Table::Dots, Some(value)) = (table, value) {
                 let dot = Dot::from_bytes(key);
-                let row = dot.and_then(|dot| put.binary_search_by_key(&dot, |(dot, _)| *dot).ok());
+                let row =
+                    dot.and_then(|dot| put.binary_search_by_key(&order(&dot), |(dot, _)| order(dot)).ok());
                 self.put_dot(key, value, row.map(|at| put[at].1));
             }
         }
