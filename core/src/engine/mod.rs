@@ -24,9 +24,9 @@ use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
 use crate::row::{Entry, RowKey};
+use crate::state::Space;
 pub use crate::state::{Moment, OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
-use crate::state::{Space, overlay_row};
-use crate::store::{Merged, Store, StoreError, Table};
+use crate::store::{Merged, Store, StoreError};
 use crate::sync::{self, Context, End, Session, Take};
 use gossip::Early;
 
@@ -162,19 +162,10 @@ impl<S: Store> Engine<S> {
 
     /// Visits every live row in memory, in key order.
     pub fn visit_rows(&self, visit: &mut dyn FnMut(&RowKey, &[Entry])) -> Result<(), StoreError> {
-        let mut failed = None;
-        self.space.overlay.scan(Table::Rows, &[], &mut |key, value| {
-            match overlay_row(key, value) {
-                Ok((key, entries)) => visit(&key, &entries),
-                Err(error) => failed = Some(error),
-            }
-            if failed.is_some() {
-                core::ops::ControlFlow::Break(())
-            } else {
-                core::ops::ControlFlow::Continue(())
-            }
-        })?;
-        failed.map_or(Ok(()), Err)
+        self.space.overlay.scan_rows(&[], &[], &mut |key, entries| {
+            visit(key, entries);
+            core::ops::ControlFlow::Continue(())
+        })
     }
 
     /// What memory has seen.

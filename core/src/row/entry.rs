@@ -13,6 +13,7 @@ use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, cut, domain, hash};
 use crate::limits::PAYLOAD_BYTES;
 use crate::row::RowKey;
+use crate::row::stored::{self, StoredEntries, StoredEntry};
 
 /// What a row holds: bytes that only its view understands. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -90,17 +91,23 @@ impl Entry {
 
     /// The stored form of a row: its live entries, in dot order.
     pub(crate) fn encode_row(entries: &[Self]) -> Vec<u8> {
-        crate::codec::encode(entries)
+        let mut bytes = Vec::with_capacity(stored::row_bytes(entries));
+        stored::write_row(entries, &mut bytes);
+        bytes
     }
 
     /// Reads back a stored row and checks every entry against its hash.
     pub(crate) fn decode_row(key: &RowKey, bytes: &[u8]) -> Result<Vec<Self>, CodecError> {
-        let entries: Vec<Self> = crate::codec::decode(bytes)?;
-        if entries.iter().all(|entry| entry.is_intact(key)) {
-            Ok(entries)
-        } else {
-            Err(CodecError::Malformed)
+        let read = StoredEntries::of(bytes)?;
+        let mut entries = Vec::with_capacity(read.room());
+        for entry in read {
+            let StoredEntry { dot, timestamp, payload, hash, .. } = entry?;
+            if hash != content_hash(key, &dot, Timestamp(timestamp), payload) {
+                return Err(CodecError::Malformed);
+            }
+            entries.push(Self { dot, timestamp, payload: Payload(payload.into()), hash });
         }
+        Ok(entries)
     }
 }
 

@@ -11,6 +11,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -86,6 +87,12 @@ impl RowKey {
     }
 }
 
+impl Borrow<[u8]> for RowKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}[", self.kind().0, self.path())?;
@@ -137,10 +144,7 @@ impl Object {
         if self.prefix.len() + element.len() > KEY_BYTES {
             return Err(KeyError::TooLong);
         }
-        let mut bytes = Vec::with_capacity(self.prefix.len() + element.len());
-        bytes.extend_from_slice(&self.prefix);
-        bytes.extend_from_slice(element);
-        Ok(RowKey(bytes.into()))
+        Ok(RowKey(self.prefix.iter().chain(element).copied().collect()))
     }
 }
 

@@ -17,6 +17,7 @@ mod key;
 mod memory;
 pub mod merge;
 mod runs;
+pub(crate) mod stored;
 
 pub use access::{DataError, ReadRows, WriteRows};
 pub use carry::{Carry, Named};

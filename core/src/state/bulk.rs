@@ -104,8 +104,7 @@ impl<S: Store> Space<S> {
 
     /// Whether the same dot is live here with another content.
     pub(crate) fn holds_other(&self, entry: &Entry) -> Result<bool, StoreError> {
-        let held = self.overlay.get(Table::Dots, &entry.dot.to_bytes())?;
-        held.map_or(Ok(false), |held| Ok(overlay::decode_dot(&entry.dot.to_bytes(), &held)?.1 != entry.hash))
+        Ok(self.overlay.place(&entry.dot)?.is_some_and(|(hash, _)| hash != entry.hash))
     }
 
     /// Drops a staged entry of which the peer holds another content, and does not tell of its dot again: two peers that

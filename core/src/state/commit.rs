@@ -103,15 +103,15 @@ impl<S: Store> Space<S> {
         let shorter = heads
             .iter()
             .filter(|(id, head)| head.as_ref().map_or(0, |head| head.seq) < self.durable.heads.seq(id));
-        let above: Vec<[u8; 24]> = shorter.map(|(id, _)| Dot::new(*id, u64::MAX).to_bytes()).collect();
-        let above = above.iter().map(<[u8; 24]>::as_slice);
-        let tree = self.durable.tree.changes(self.overlay.dirty_keys(Table::Dots).chain(above));
+        let above = shorter.map(|(id, _)| Dot::new(*id, u64::MAX));
+        let tree = self.durable.tree.changes(self.overlay.dirty_dots().chain(above));
         for (key, value) in tree.rows() {
             self.overlay.change(Table::Tree, key, value);
         }
         let mut commit = self.overlay.take_commit();
         let mut touched = core::mem::take(&mut self.touched);
-        touched.sort_unstable();
+        // What one transaction touched is in order: a stable sort finds that.
+        touched.sort();
         touched.dedup();
         self.in_flight = Some(InFlight {
             id: commit.id,
@@ -177,7 +177,7 @@ impl<S: Store> Space<S> {
         }
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
-        self.overlay.persisted(id);
+        self.overlay.persisted();
         let mut news = merged.more || !merged.rows.is_empty();
         if done.merging.is_some() {
             news |= self.adopt()?;

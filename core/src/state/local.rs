@@ -97,7 +97,7 @@ impl<S: Store> ReadRows for Reader<'_, S> {
         visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let from = object.row(from).map_err(DataError::from)?;
-        Ok(self.overlay.scan_rows(object, &from, visit)?)
+        Ok(self.overlay.scan_rows(object.prefix(), from.as_bytes(), visit)?)
     }
 }
 
@@ -135,7 +135,7 @@ impl<S: Store> ReadRows for Transaction<'_, S> {
     ) -> Result<(), WriteError> {
         let first = object.row(from).map_err(DataError::from)?;
         let in_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
-        let staged = self.staged.range((Bound::Included(&first), Bound::Unbounded));
+        let staged = self.staged.range::<RowKey, _>((Bound::Included(&first), Bound::Unbounded));
         let mut staged = staged.take_while(|(key, _)| in_object(key)).peekable();
         let mut stopped = false;
         let show =

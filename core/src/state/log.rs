@@ -10,10 +10,12 @@ use core::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::VersionVector;
-use crate::codec;
+use crate::codec::{self, BoundedBytes};
 use crate::error::CodecError;
 use crate::id::{Chain, Dot, ReplicaId, Signature};
+use crate::limits::DELTA_BYTES;
 use crate::row::Delta;
+use crate::row::stored::{take, take_array, take_varint};
 use crate::state::{Space, overlay};
 use crate::store::{Store, StoreError, Table};
 
@@ -22,7 +24,35 @@ use crate::store::{Store, StoreError, Table};
 struct Stored {
     previous: Chain,
     signature: Option<Signature>,
-    delta: Vec<u8>,
+    delta: BoundedBytes<DELTA_BYTES>,
+}
+
+impl Stored {
+    fn encode(previous: Chain, signature: Option<Signature>, delta: Vec<u8>) -> Vec<u8> {
+        let delta = BoundedBytes::new(delta).expect("a delta is within its limit");
+        codec::encode(&Self { previous, signature, delta })
+    }
+}
+
+/// Of a stored delta: its author, its last seq, and how many bytes it has. All that is asked of what is dropped, and read
+/// without the rest.
+fn decode_start(value: &[u8]) -> Result<(ReplicaId, u64, usize), CodecError> {
+    let mut rest = value;
+    take(&mut rest, size_of::<Chain>())?;
+    let signature = take(&mut rest, 1)?;
+    if signature == [1] {
+        take(&mut rest, size_of::<Signature>())?;
+    }
+    let size = take_varint(&mut rest)?;
+    let whole = rest.len();
+    let replica = ReplicaId::from_bytes(take_array(&mut rest)?);
+    let (first, len) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
+    let last = first.checked_add(len).and_then(|end| end.checked_sub(1)).ok_or(CodecError::Malformed)?;
+    if signature[0] > 1 || size != whole as u64 {
+        Err(CodecError::Malformed)
+    } else {
+        Ok((replica, last, whole))
+    }
 }
 
 /// A delta of the log.
@@ -60,19 +90,19 @@ impl<S: Store> Space<S> {
     ) -> Result<(), StoreError> {
         let size = delta.len() as u64;
         let arrival = self.log.next.to_be_bytes().to_vec();
-        self.overlay.put(Table::Log, arrival, codec::encode(&Stored { previous, signature, delta }));
+        self.overlay.put(Table::Log, arrival, Stored::encode(previous, signature, delta));
         self.log.next += 1;
         self.log.bytes += size;
         while self.log.bytes > self.log_limit {
             let key = self.log.first.to_be_bytes();
             let value = self.overlay.get(Table::Log, &key)?;
-            let oldest = decode(&key, &value.ok_or_else(|| overlay::damaged(CodecError::Malformed))?)?;
+            let oldest = value.ok_or(CodecError::Malformed).and_then(|value| decode_start(&value));
+            let (replica, last_seq, size) = oldest.map_err(overlay::damaged)?;
             self.overlay.delete(Table::Log, key.to_vec());
             self.log.first += 1;
-            self.log.bytes -= oldest.size as u64;
-            let replica = oldest.delta.replica;
+            self.log.bytes -= size as u64;
             if let Some(head) = self.heads.0.get_mut(&replica) {
-                head.floor = head.floor.max(oldest.delta.last_seq());
+                head.floor = head.floor.max(last_seq);
             }
             self.touch_head(replica);
         }
@@ -105,8 +135,8 @@ impl<S: Store> Space<S> {
     ) {
         let delta = delta.encode();
         self.log.bytes = self.log.bytes + delta.len() as u64 - record.size as u64;
-        let stored = Stored { previous, signature, delta };
-        self.overlay.put(Table::Log, record.arrival.to_be_bytes().to_vec(), codec::encode(&stored));
+        let stored = Stored::encode(previous, signature, delta);
+        self.overlay.put(Table::Log, record.arrival.to_be_bytes().to_vec(), stored);
     }
 
     /// Visits durable deltas from arrival number `from` on.

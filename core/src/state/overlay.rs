@@ -4,7 +4,6 @@
 //! leave together as one commit: that is the group commit. When a commit is persisted its changes leave the overlay; when
 //! it fails the whole overlay is dropped, and nobody has heard of anything in it.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::{Bound, ControlFlow};
 
@@ -12,32 +11,25 @@ use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
 use crate::row::merge::{Holder, Loss};
-use crate::row::{Entry, Object, RowKey};
+use crate::row::{Entry, RowKey};
 use crate::state::bulk;
-use crate::store::{Change, Commit, Store, StoreError, Table, Visit};
-
-#[derive(Clone)]
-struct Slot {
-    value: Option<Vec<u8>>,
-    /// The commit that will write it.
-    commit: u64,
-}
+use crate::state::layer::{Found, Layer, Place, Row, both, scan_under};
+use crate::store::{Commit, Store, StoreError, Table, Visit};
 
 /// A store with changes on top.
 #[derive(Clone)]
 pub(crate) struct Overlay<S> {
     store: S,
-    /// By table: what the commit in flight and the one that is being gathered change.
-    slots: [BTreeMap<Vec<u8>, Slot>; Table::ALL.len()],
-    /// How many keys the commit that is being gathered changes, at most how many bytes that is, and its number.
-    dirty: usize,
-    dirty_bytes: usize,
+    /// What the commit in flight changes, if one is.
+    leaving: Layer,
+    /// What the commit that is being gathered changes, and its number.
+    gathered: Layer,
     next: u64,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, slots: Default::default(), dirty: 0, dirty_bytes: 0, next: 1 }
+        Self { store, leaving: Layer::default(), gathered: Layer::default(), next: 1 }
     }
 
     /// What is durable.
@@ -53,30 +45,30 @@ impl<S: Store> Overlay<S> {
         self.store
     }
 
-    /// Keys of a table that the commit being gathered changes.
-    pub(crate) fn dirty_keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
-        let slots = self.slots[table as usize].iter();
-        slots.filter(|(_, slot)| slot.commit == self.next).map(|(key, _)| key.as_slice())
+    /// Dots that the commit being gathered changes.
+    pub(crate) fn dirty_dots(&self) -> impl Iterator<Item = Dot> {
+        self.gathered.dots.iter().map(|(dot, _)| dot)
     }
 
     /// Keys of a table that were deleted and not persisted yet.
     pub(crate) fn deleted_keys(&self, table: Table) -> Vec<Vec<u8>> {
-        let slots = self.slots[table as usize].iter();
-        slots.filter(|(_, slot)| slot.value.is_none()).map(|(key, _)| key.clone()).collect()
+        let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| &layer.plain[table as usize]);
+        let all = both(gathered.iter(), leaving.iter());
+        all.filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect()
     }
 
-    pub(crate) const fn is_dirty(&self) -> bool {
-        self.dirty > 0
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.gathered.is_empty()
     }
 
     /// How many keys the commit being gathered changes.
-    pub(crate) const fn dirty_count(&self) -> usize {
-        self.dirty
+    pub(crate) fn dirty_count(&self) -> usize {
+        self.gathered.len()
     }
 
     /// At most how many bytes that is.
     pub(crate) const fn dirty_bytes(&self) -> usize {
-        self.dirty_bytes
+        self.gathered.bytes
     }
 
     pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
@@ -87,11 +79,9 @@ impl<S: Store> Overlay<S> {
         self.change(table, key, None);
     }
 
+    /// Changes any table but rows and dots.
     pub(crate) fn change(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
-        let commit = self.next;
-        self.dirty_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-        let before = self.slots[table as usize].insert(key, Slot { value, commit });
-        self.dirty += usize::from(before.is_none_or(|before| before.commit < commit));
+        self.gathered.change(table, key, value);
     }
 
     /// The number of the commit that is being gathered.
@@ -101,111 +91,156 @@ impl<S: Store> Overlay<S> {
 
     /// Takes what has gathered as one commit. The changes stay visible here.
     pub(crate) fn take_commit(&mut self) -> Commit {
-        let id = self.next;
-        let mut changes: Vec<Change> = Vec::with_capacity(self.dirty);
-        for (table, slots) in Table::ALL.into_iter().zip(&self.slots) {
-            let dirty = slots.iter().filter(|(_, slot)| slot.commit == id);
-            changes.extend(dirty.map(|(key, slot)| (table, key.clone(), slot.value.clone())));
-        }
+        assert!(self.leaving.is_empty(), "one commit is in flight at a time");
+        self.leaving = core::mem::take(&mut self.gathered);
+        let mut commit = Commit::new(self.next, Vec::new());
+        commit.changes = self.leaving.changes();
         self.next += 1;
-        (self.dirty, self.dirty_bytes) = (0, 0);
-        Commit::new(id, changes)
+        commit
     }
 
-    /// The store shows the commit now: its changes need no place here any more.
-    pub(crate) fn persisted(&mut self, id: u64) {
-        // The commit that is being gathered may have changed a key again.
-        self.slots.iter_mut().for_each(|slots| slots.retain(|_, slot| slot.commit > id));
+    /// The store shows the commit in flight now: its changes need no place here any more.
+    pub(crate) fn persisted(&mut self) {
+        self.leaving = Layer::default();
     }
 
     /// Forgets everything that is not durable.
     pub(crate) fn clear(&mut self) {
-        self.slots = Default::default();
-        (self.dirty, self.dirty_bytes) = (0, 0);
+        (self.leaving, self.gathered) = Default::default();
     }
 
+    /// The value of a key of any table but rows and dots.
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.slots[table as usize].get(key) {
-            Some(slot) => Ok(slot.value.clone()),
+        let changed = |layer: &Layer| layer.plain[table as usize].get(key).cloned();
+        match changed(&self.gathered).or_else(|| changed(&self.leaving)) {
+            Some(value) => Ok(value),
             None => self.store.get(table, key),
         }
     }
 
-    /// Visits keys from `first` on, ascending, memory before disk.
+    /// Visits keys of any table but rows and dots from `first` on, ascending, memory before disk.
     pub(crate) fn scan(&self, table: Table, first: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         let from = (Bound::Included(first), Bound::Unbounded);
-        let mut above = self.slots[table as usize].range::<[u8], _>(from).peekable();
-        let mut stopped = false;
-        self.store.scan(table, first, &mut |key, value| {
-            while let Some((k, slot)) = above.next_if(|(k, _)| k.as_slice() <= key) {
-                if let Some(value) = &slot.value
-                    && visit(k, value).is_break()
-                {
-                    stopped = true;
-                    return ControlFlow::Break(());
-                }
-                if k.as_slice() == key {
-                    return ControlFlow::Continue(());
-                }
-            }
-            let flow = visit(key, value);
-            stopped = flow.is_break();
-            flow
-        })?;
-        while !stopped && let Some((key, slot)) = above.next() {
-            if let Some(value) = &slot.value {
-                stopped = visit(key, value).is_break();
-            }
-        }
-        Ok(())
+        let [gathered, leaving] =
+            [&self.gathered, &self.leaving].map(|layer| layer.plain[table as usize].range::<[u8], _>(from));
+        let memory = both(gathered, leaving);
+        let compare = |key: &&Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored);
+        scan_under(&self.store, table, first, memory, compare, &mut |found| match found {
+            Found::Memory(key, Some(value)) => visit(key, value),
+            Found::Memory(_, None) => ControlFlow::Continue(()),
+            Found::Stored(key, value) => visit(key, value),
+        })
     }
 
-    /// The live entries of a row, checked against their hashes.
+    /// A row as memory has it.
+    fn changed_row(&self, key: &RowKey) -> Option<&Row> {
+        self.gathered.rows.get(key).or_else(|| self.leaving.rows.get(key))
+    }
+
+    /// The live entries of a row; what comes from the store is checked against its hashes.
     pub(crate) fn row(&self, key: &RowKey) -> Result<Vec<Entry>, StoreError> {
-        match self.get(Table::Rows, key.as_bytes())? {
+        if let Some(row) = self.changed_row(key) {
+            return Ok(row.to_vec());
+        }
+        match self.store.get(Table::Rows, key.as_bytes())? {
             Some(bytes) => Entry::decode_row(key, &bytes).map_err(damaged),
             None => Ok(Vec::new()),
         }
     }
 
+    /// The content hash and the row of a live dot.
+    pub(crate) fn place(&self, dot: &Dot) -> Result<Option<Place>, StoreError> {
+        if let Some(place) = self.gathered.dots.get(dot).or_else(|| self.leaving.dots.get(dot)) {
+            return Ok(place.clone());
+        }
+        let bytes = dot.to_bytes();
+        let Some(value) = self.store.get(Table::Dots, &bytes)? else { return Ok(None) };
+        let (_, hash, key) = decode_dot(&bytes, &value)?;
+        Ok(Some((hash, key)))
+    }
+
     /// The live entry of a dot, with its row.
     pub(crate) fn entry(&self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
-        let bytes = dot.to_bytes();
-        let Some(value) = self.get(Table::Dots, &bytes)? else { return Ok(None) };
-        let (_, _, key) = decode_dot(&bytes, &value)?;
+        let Some((_, key)) = self.place(dot)? else { return Ok(None) };
         let entry = self.row(&key)?.into_iter().find(|entry| entry.dot == *dot);
         Ok(entry.map(|entry| (key, entry)))
     }
 
-    /// Visits the rows of an object from element `from` on.
+    /// Visits live rows from a key on that begin with `prefix`, in key order.
     pub(crate) fn scan_rows(
         &self,
-        object: &Object,
-        from: &RowKey,
+        prefix: &[u8],
+        from: &[u8],
         visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let range = (Bound::Included(from), Bound::Unbounded);
+        let [gathered, leaving] =
+            [&self.gathered, &self.leaving].map(|layer| layer.rows.range::<[u8], _>(range));
+        let compare = |key: &&RowKey, stored: &[u8]| key.as_bytes().cmp(stored);
         let mut failed = None;
-        self.scan(Table::Rows, from.as_bytes(), &mut |key, value| {
-            if !key.starts_with(object.prefix()) {
+        scan_under(&self.store, Table::Rows, from, both(gathered, leaving), compare, &mut |found| {
+            let key = match &found {
+                Found::Memory(key, _) => key.as_bytes(),
+                Found::Stored(key, _) => key,
+            };
+            if !key.starts_with(prefix) {
                 return ControlFlow::Break(());
             }
-            match decode_row(key, value) {
-                Ok((key, entries)) => visit(&key, &entries),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
+            match found {
+                Found::Memory(_, Row::Gone) => ControlFlow::Continue(()),
+                Found::Memory(key, row) => visit(key, row),
+                Found::Stored(key, value) => match decode_row(key, value) {
+                    Ok((key, entries)) => visit(&key, &entries),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
+                },
             }
         })?;
         failed.map_or(Ok(()), Err)
     }
 
-    fn put_row(&mut self, key: &RowKey, entries: &[Entry]) {
-        let bytes = key.as_bytes().to_vec();
-        if entries.is_empty() {
-            self.delete(Table::Rows, bytes);
-        } else {
-            self.put(Table::Rows, bytes, Entry::encode_row(entries));
+    /// Visits live dots from one on, with their places as they are stored or as memory has them.
+    pub(crate) fn scan_dots(
+        &self,
+        first: &Dot,
+        visit: &mut dyn FnMut(&Dot, Indexed<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| layer.dots.from(*first));
+        let compare = |dot: &Dot, stored: &[u8]| dot.to_bytes().as_slice().cmp(stored);
+        let (memory, mut failed) = (both(gathered, leaving), None);
+        scan_under(&self.store, Table::Dots, &first.to_bytes(), memory, compare, &mut |found| match found {
+            Found::Memory(dot, Some(place)) => visit(&dot, Indexed::Memory(place)),
+            Found::Memory(_, None) => ControlFlow::Continue(()),
+            Found::Stored(key, value) => match Dot::from_bytes(key) {
+                Some(dot) => visit(&dot, Indexed::Stored(value)),
+                None => {
+                    failed = Some(damaged(CodecError::Malformed));
+                    ControlFlow::Break(())
+                }
+            },
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn put_row(&mut self, key: &RowKey, row: Row) {
+        self.gathered.put_row(key.clone(), row);
+    }
+}
+
+/// What the table of dots says of a dot.
+pub(crate) enum Indexed<'a> {
+    Memory(&'a Place),
+    Stored(&'a [u8]),
+}
+
+impl Indexed<'_> {
+    /// It in full.
+    pub(crate) fn place(&self, dot: &Dot) -> Result<Place, StoreError> {
+        match self {
+            Self::Memory(place) => Ok((*place).clone()),
+            Self::Stored(value) => decode_dot(&dot.to_bytes(), value).map(|(_, hash, key)| (hash, key)),
         }
     }
 }
@@ -265,12 +300,12 @@ impl<S: Store> Overlay<S> {
         if first > last || most == 0 {
             return Ok(seqs);
         }
-        let end = Dot::new(*replica, last).to_bytes();
-        self.scan(Table::Dots, &Dot::new(*replica, first).to_bytes(), &mut |key, _| {
-            if key > end.as_slice() {
+        let end = Dot::new(*replica, last);
+        self.scan_dots(&Dot::new(*replica, first), &mut |dot, _| {
+            if *dot > end {
                 return ControlFlow::Break(());
             }
-            seqs.extend(Dot::from_bytes(key).map(|dot| dot.seq));
+            seqs.push(dot.seq);
             if seqs.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(seqs)
@@ -279,9 +314,13 @@ impl<S: Store> Overlay<S> {
     pub(crate) fn insert_entry(&mut self, key: &RowKey, entry: Entry) -> Result<(), StoreError> {
         let mut row = self.row(key)?;
         if let Err(at) = row.binary_search_by_key(&entry.dot, |held| held.dot) {
-            self.put(Table::Dots, entry.dot.to_bytes().to_vec(), dot_value(&entry, key));
-            row.insert(at, entry);
-            self.put_row(key, &row);
+            self.gathered.put_dot(entry.dot, Some((entry.hash, key.clone())));
+            if row.is_empty() {
+                self.put_row(key, Row::One(entry));
+            } else {
+                row.insert(at, entry);
+                self.put_row(key, Row::of(row));
+            }
         }
         Ok(())
     }
@@ -289,23 +328,21 @@ impl<S: Store> Overlay<S> {
     /// What a local write does: `live` is all that a row holds, and `entry`, if any, takes its place.
     pub(crate) fn replace_row(&mut self, key: &RowKey, live: &[Entry], entry: Option<Entry>) {
         for dead in live {
-            self.delete(Table::Dots, dead.dot.to_bytes().to_vec());
+            self.gathered.put_dot(dead.dot, None);
         }
         if let Some(entry) = &entry {
-            self.put(Table::Dots, entry.dot.to_bytes().to_vec(), dot_value(entry, key));
+            self.gathered.put_dot(entry.dot, Some((entry.hash, key.clone())));
         }
-        self.put_row(key, entry.as_slice());
+        self.put_row(key, entry.into());
     }
 
     pub(crate) fn remove_dot(&mut self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
-        let bytes = dot.to_bytes();
-        let Some(value) = self.get(Table::Dots, &bytes)? else { return Ok(None) };
-        let (_, _, key) = decode_dot(&bytes, &value)?;
-        self.delete(Table::Dots, bytes.to_vec());
+        let Some((_, key)) = self.place(dot)? else { return Ok(None) };
+        self.gathered.put_dot(*dot, None);
         let mut row = self.row(&key)?;
         let at = row.iter().position(|entry| entry.dot == *dot);
         let removed = at.map(|at| row.remove(at));
-        self.put_row(&key, &row);
+        self.put_row(&key, Row::of(row));
         Ok(removed.map(|entry| (key, entry)))
     }
 }

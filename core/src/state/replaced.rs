@@ -10,8 +10,8 @@ use core::ops::ControlFlow;
 use crate::id::Dot;
 use crate::limits::{RECALLED_BYTES, RECALLED_DELTAS, REPLACED_PUTS};
 use crate::row::RowKey;
-use crate::state::{Space, decode_dot};
-use crate::store::{Store, StoreError, Table};
+use crate::state::Space;
+use crate::store::{Store, StoreError};
 
 /// Dots of puts, and for each one of the dots that were live in its row before.
 #[derive(Default)]
@@ -58,9 +58,7 @@ impl Replaced {
 impl<S: Store> Space<S> {
     /// The row of a dot that is live in memory.
     pub(crate) fn live_row(&self, dot: &Dot) -> Result<Option<RowKey>, StoreError> {
-        let bytes = dot.to_bytes();
-        let value = self.overlay.get(Table::Dots, &bytes)?;
-        value.map(|value| Ok(decode_dot(&bytes, &value)?.2)).transpose()
+        Ok(self.overlay.place(dot)?.map(|(_, key)| key))
     }
 
     /// The rows of what was put of late, dead or not: what two write at one time was mostly written shortly before.

@@ -5,12 +5,11 @@ use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
 
-use crate::id::{ContentHash, Dot};
+use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::row::RowKey;
 use crate::state::live_tree::Range;
-use crate::state::overlay::{self, decode_dot};
 use crate::state::{Space, read_heads};
-use crate::store::{Store, Table};
+use crate::store::Store;
 use crate::tree::ReplicaNode;
 
 impl<S: Store> Space<S> {
@@ -19,29 +18,22 @@ impl<S: Store> Space<S> {
         let fail = |what: &str, error: crate::store::StoreError| format!("{what}: {error}");
         let mut by_dot: BTreeMap<Dot, (ContentHash, RowKey)> = BTreeMap::new();
         let mut wrong = None;
-        let rows = self.overlay.scan(Table::Rows, &[], &mut |key, value| {
-            match overlay::decode_row(key, value) {
-                Ok((key, entries)) => {
-                    for entry in entries {
-                        by_dot.insert(entry.dot, (entry.hash, key.clone()));
-                    }
-                    return ControlFlow::Continue(());
-                }
-                Err(error) => wrong = Some(format!("a row does not read back: {error}")),
-            }
-            ControlFlow::Break(())
+        let rows = self.overlay.scan_rows(&[], &[], &mut |key, entries| {
+            by_dot.extend(entries.iter().map(|entry| (entry.dot, (entry.hash, key.clone()))));
+            ControlFlow::Continue(())
         });
         rows.map_err(|error| fail("rows", error))?;
         let mut indexed = 0_usize;
-        let dots = self.overlay.scan(Table::Dots, &[], &mut |key, value| {
+        let first = Dot::new(ReplicaId::from_u128(0), 0);
+        let dots = self.overlay.scan_dots(&first, &mut |dot, indexed_as| {
             indexed += 1;
-            match decode_dot(key, value) {
-                Ok((dot, hash, row)) if by_dot.get(&dot) == Some(&(hash, row.clone())) => {
-                    if !self.heads.contains(&dot) {
+            match indexed_as.place(dot) {
+                Ok(place) if by_dot.get(dot) == Some(&place) => {
+                    if !self.heads.contains(dot) {
                         wrong = Some(format!("{dot:?} is live and the vector does not cover it"));
                     }
                 }
-                Ok((dot, ..)) => wrong = Some(format!("{dot:?} is indexed and no row holds it so")),
+                Ok(_) => wrong = Some(format!("{dot:?} is indexed and no row holds it so")),
                 Err(error) => wrong = Some(format!("the index of dots: {error}")),
             }
             if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

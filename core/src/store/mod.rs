@@ -9,6 +9,7 @@
 //!
 //! Keys sort as bytes. What the bytes mean is the engine's business: see docs/format.md.
 
+mod changes;
 mod memory;
 
 use alloc::string::String;
@@ -23,6 +24,7 @@ use crate::clock::VersionVector;
 use crate::id::ReplicaId;
 use crate::row::RowKey;
 
+pub use changes::Changes;
 pub use memory::MemoryStore;
 
 /// The tables of a space. Names and numbers are part of the storage format.
@@ -62,23 +64,23 @@ pub struct Commit {
     /// Counts up by one from commit to commit; the host gives it back when the commit is durable.
     pub id: u64,
     /// What changes.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// What is to be done after that in the same transaction: a change too large to be listed.
     pub merge: Option<Arc<dyn Merge>>,
 }
 
 impl Commit {
     /// A commit of listed changes.
-    pub const fn new(id: u64, changes: Vec<Change>) -> Self {
-        Self { id, changes, merge: None }
+    pub fn new(id: u64, changes: Vec<Change>) -> Self {
+        Self { id, changes: changes.into_iter().collect(), merge: None }
     }
 
     /// Carries it out in a transaction. On an error nothing of the transaction may become durable.
     pub fn write(&self, transaction: &mut dyn WriteStore) -> Result<Merged, StoreError> {
-        for (table, key, value) in &self.changes {
+        for (table, key, value) in self.changes.iter() {
             match value {
-                Some(value) => transaction.put(*table, key, value)?,
-                None => transaction.delete(*table, key)?,
+                Some(value) => transaction.put(table, key, value)?,
+                None => transaction.delete(table, key)?,
             }
         }
         self.merge.as_ref().map_or_else(|| Ok(Merged::default()), |merge| merge.run(transaction))

@@ -46,10 +46,19 @@ pub(super) const MAP: u8 = 0x09;
 
 /// Encodes `value` into at most `limit` bytes.
 pub(super) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, ValueError> {
-    let mut output = Output { bytes: Vec::new(), limit };
+    // Most values are text or bytes of some length, or small: they fit without growing.
+    let room = match value {
+        Value::Text(text) => text.len() + HEAD_BYTES,
+        Value::Bytes(bytes) => bytes.len() + HEAD_BYTES,
+        _ => HEAD_BYTES,
+    };
+    let mut output = Output { bytes: Vec::with_capacity(room.min(limit)), limit };
     output.value(value, 0)?;
     Ok(output.bytes)
 }
+
+/// A tag and a length.
+const HEAD_BYTES: usize = 1 + 10;
 
 /// Decodes bytes from anywhere.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, ValueError> {

@@ -79,7 +79,7 @@ impl Handle {
                 let changes = commit.changes.iter().filter(|change| change.0 == table);
                 apply(transaction, definition(table), changes.map(|(_, key, value)| (key, value)))?;
             }
-            apply(transaction, HOST, host.iter().map(|(key, value)| (key, value)))?;
+            apply(transaction, HOST, host.iter().map(|(key, value)| (key.as_slice(), value.as_deref())))?;
             transaction.open_table(STORE)?.insert(COUNT, count.to_be_bytes().as_slice())?;
             let Some(merge) = &commit.merge else { return Ok(()) };
             match merge.run(&mut Transaction::on(transaction)?) {
@@ -137,7 +137,7 @@ impl Drop for Handle {
 fn apply<'a>(
     transaction: &WriteTransaction,
     table: Definition,
-    changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
 ) -> Result<(), redb::Error> {
     let mut changes = changes.peekable();
     // Opening a table costs a page.
@@ -147,8 +147,8 @@ fn apply<'a>(
     let mut table = transaction.open_table(table)?;
     for (key, value) in changes {
         match value {
-            Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-            None => table.remove(key.as_slice())?,
+            Some(value) => table.insert(key, value)?,
+            None => table.remove(key)?,
         };
     }
     Ok(())

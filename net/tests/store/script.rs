@@ -92,7 +92,7 @@ pub(crate) fn contents(store: &impl Store) -> Result<MemoryStore, StoreError> {
     let mut commit = Commit::new(0, Vec::new());
     for table in Table::ALL {
         store.scan(table, &[], &mut |key, value| {
-            commit.changes.push((table, key.to_vec(), Some(value.to_vec())));
+            commit.changes.push(table, key, Some(value));
             ControlFlow::Continue(())
         })?;
     }

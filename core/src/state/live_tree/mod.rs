@@ -162,8 +162,10 @@ impl LiveTree {
     }
 
     /// What a commit that changes `dots` is to write besides.
-    pub(crate) fn changes<'a>(&self, dots: impl Iterator<Item = &'a [u8]>) -> TreeChanges {
-        let touched: BTreeSet<Block> = dots.filter_map(Dot::from_bytes).map(|dot| block_of(&dot)).collect();
+    pub(crate) fn changes(&self, dots: impl Iterator<Item = Dot>) -> TreeChanges {
+        let mut blocks: Vec<Block> = dots.map(|dot| block_of(&dot)).collect();
+        blocks.dedup();
+        let touched = BTreeSet::from_iter(blocks);
         let is_marked = |block: &&Block| self.marked.contains(*block);
         let unmarked = self.odd.difference(&touched).filter(is_marked).copied().collect();
         let marked = self.odd.union(&touched).filter(|block| !is_marked(block)).copied().collect();

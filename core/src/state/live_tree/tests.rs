@@ -65,8 +65,7 @@ fn commit(store: &mut MemoryStore, tree: &mut LiveTree, put: bool, run: (u8, u16
     let key = Object::new(Kind::OR_SET, "s").unwrap().row(b"x").unwrap();
     let (number, first, len) = run;
     let dots: Vec<Dot> = (first..=first + len).map(|seq| Dot::new(replica(number), u64::from(seq))).collect();
-    let keys: Vec<Vec<u8>> = dots.iter().map(|dot| dot.to_bytes().to_vec()).collect();
-    let changes = tree.changes(keys.iter().map(Vec::as_slice));
+    let changes = tree.changes(dots.iter().copied());
     let entry = |dot: &Dot| dot_value(&Entry::new(&key, *dot, Timestamp(1), Payload::default()), &key);
     let dots = dots.iter().map(|dot| (Table::Dots, dot.to_bytes().to_vec(), put.then(|| entry(dot))));
     let rows = changes.rows().map(|(key, value)| (Table::Tree, key, value));
