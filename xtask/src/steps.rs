@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::command::Line;
 
@@ -30,7 +31,8 @@ pub(crate) const LAB: &str = "REJOIN_LAB_PARTITIONS=10 REJOIN_LAB_SECONDS=30 REJ
      REJOIN_LAB_CHANGES=1000 REJOIN_LAB_INTERRUPTIONS=20 \
      cargo test --profile ci -p rejoin-cli --test lab -- --nocapture --test-threads 1";
 
-/// (name, command). `{example}` stands for every file of examples/, `{schedules}` for the simulator's amount.
+/// (name, command). `{example}` stands for every file of examples/, `{schedules}` for the simulator's amount and where it
+/// starts.
 #[rustfmt::skip]
 const ALWAYS: &[(&str, &str)] = &[
     ("format",          "cargo fmt --all --check"),
@@ -45,7 +47,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
     ("test",            "cargo test --workspace --no-fail-fast --profile ci --features rejoin-core/laws,rejoin-net/faults"),
     ("{example}",       "cargo run --profile ci --example {example}"),
-    // Without --seed it draws a new base each time and prints it, and after a failure the command that repeats it.
+    // A full run takes its base from the commit: new schedules for every commit, the same ones wherever it is checked. A
+    // quick run draws one. Both print it, and after a failure the command that repeats it.
     ("simulator",       "cargo run --profile ci -p rejoin-sim -- run --schedules {schedules}"),
 ];
 
@@ -61,7 +64,14 @@ const FULL: &[(&str, &str)] = &[
 /// The steps to run in the repository at `top`, in order.
 pub(crate) fn list(top: &Path, amount: Amount) -> Result<Vec<Step>, String> {
     let examples = examples(top)?;
-    Ok(expand(&examples, amount))
+    Ok(expand(&examples, amount, commit_number(top)))
+}
+
+/// A number that follows from the commit that is checked out; none outside of a repository.
+fn commit_number(top: &Path) -> Option<u64> {
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(top).output().ok()?;
+    let hash = String::from_utf8(output.stdout).ok()?;
+    u64::from_str_radix(hash.get(..12)?, 16).ok()
 }
 
 /// The command that `cargo xtask sim` forwards to: planted faults are compiled in only when they are asked for.
@@ -72,14 +82,15 @@ pub(crate) fn simulator(arguments: &[&str]) -> &'static str {
     }
 }
 
-fn expand(examples: &[String], amount: Amount) -> Vec<Step> {
-    let (rows, schedules) = match amount {
-        Amount::Full => ([ALWAYS, FULL].concat(), "100000"),
-        Amount::Quick => (ALWAYS.to_vec(), "2000"),
+fn expand(examples: &[String], amount: Amount, commit: Option<u64>) -> Vec<Step> {
+    let (rows, schedules) = match (amount, commit) {
+        (Amount::Full, Some(commit)) => ([ALWAYS, FULL].concat(), format!("100000 --seed {commit}")),
+        (Amount::Full, None) => ([ALWAYS, FULL].concat(), "100000".to_owned()),
+        (Amount::Quick, _) => (ALWAYS.to_vec(), "2000".to_owned()),
     };
     let mut steps = Vec::new();
     for (name, command) in rows {
-        let command = command.replace("{schedules}", schedules);
+        let command = command.replace("{schedules}", &schedules);
         if name == "{example}" {
             steps.extend(examples.iter().map(|example| Step {
                 name: format!("example {example}"),
@@ -117,7 +128,7 @@ mod tests {
 
     fn shown(amount: Amount) -> Vec<String> {
         let examples = ["crdts".to_owned(), "sans_io".to_owned()];
-        expand(&examples, amount).iter().map(|step| step.line.to_string()).collect()
+        expand(&examples, amount, Some(7)).iter().map(|step| step.line.to_string()).collect()
     }
 
     #[test]
@@ -130,7 +141,7 @@ mod tests {
     #[test]
     fn quick_runs_fewer_schedules() {
         let (full, quick) = (shown(Amount::Full), shown(Amount::Quick));
-        assert!(full.iter().any(|line| line.ends_with("run --schedules 100000")));
+        assert!(full.iter().any(|line| line.ends_with("run --schedules 100000 --seed 7")));
         assert!(quick.iter().any(|line| line.ends_with("run --schedules 2000")));
         assert!(quick.len() < full.len());
     }

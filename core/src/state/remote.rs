@@ -91,6 +91,11 @@ impl<S: Store> Space<S> {
         if queue.iter().any(|received| self.waits_for_merge(&received.delta.replica)) {
             return Ok(Applied::Later);
         }
+        // The head of the own id counts what is pending; its chain and tags know of it only once it is sealed.
+        let own = self.replica();
+        if queue.iter().any(|received| own == Some(received.delta.replica)) {
+            self.seal()?;
+        }
         match self.plan(queue, Ahead::new(), replay) {
             Ok(plan) => self.carry_out(now, queue, plan),
             Err(refused) => Ok(refused),

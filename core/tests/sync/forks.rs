@@ -1,11 +1,11 @@
 //! Two stores that write under one id: what their owners never told, and what merging them loses.
 
 use rejoin_core::crdt::{GCounterView, PnCounterView};
-use rejoin_core::engine::Event;
-use rejoin_core::row::Entry;
+use rejoin_core::engine::{Config, Event, Push};
+use rejoin_core::row::{Entry, WriteRows};
 use rejoin_core::store::MemoryStore;
 
-use crate::hosts::{Host, Hosts, LARGE_LOG, config};
+use crate::hosts::{Host, Hosts, LARGE_LOG, config, now, payload, row};
 
 const A: usize = 0;
 const COPY: usize = 1;
@@ -158,4 +158,22 @@ fn what_two_told_histories_lose_can_be_listed_and_forgotten() {
         hosts.hosts.iter().for_each(|host| host.engine.visit_forks(&mut |_, _| left += 1).unwrap());
         assert_eq!(left, 0);
     }
+}
+
+/// A transaction that waits for its commit has its dots but no place in the chain yet, and the own history looked as if it
+/// did not pass where it was heard to pass: the id was given up for its own echo (seed 216387427128211).
+#[test]
+fn an_own_delta_heard_again_during_a_write_is_no_fork() {
+    let gossiping = Config { push: Push::Gossip, ..config(LARGE_LOG) };
+    let mut host = Host::open_known(1, 0, gossiping, MemoryStore::new());
+    host.put(1, "first");
+    let first = host.put(2, "published");
+    host.engine.write(now(0), |tx| tx.put(row(3), payload("pending"))).unwrap();
+    let echo = host.published.pop().unwrap();
+    host.gossip(&echo);
+    assert!(
+        host.events.iter().all(|event| !matches!(event, Event::NewIncarnation { .. } | Event::Fork { .. }))
+    );
+    assert!(!host.engine.is_forked(&first.replica));
+    assert_eq!(host.vector().into_iter().collect::<Vec<_>>(), [(first.replica, 3)]);
 }
