@@ -59,6 +59,10 @@ async fn two_nodes_share_a_board() {
     equal(&board, &copy).await;
     let status = copy.status().expect("read");
     assert_eq!((status.rows, status.replicas), (3, 2));
+    for space in [&board, &copy] {
+        let incidents = space.incidents().get().expect("read");
+        assert_eq!(incidents, [], "that all goes as it should is nothing to tell");
+    }
     ada.close().await.expect("closed");
     assert!(board.counter("likes").get().is_err(), "closed");
 

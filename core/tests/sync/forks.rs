@@ -177,3 +177,32 @@ fn an_own_delta_heard_again_during_a_write_is_no_fork() {
     assert!(!host.engine.is_forked(&first.replica));
     assert_eq!(host.vector().into_iter().collect::<Vec<_>>(), [(first.replica, 3)]);
 }
+
+/// What a peer says of the own id may be about another history. No more than the place was looked at before it counted as a
+/// confirmation of own deltas that the peer had never seen.
+#[test]
+fn another_history_confirms_nothing_of_this_one() {
+    for log_bytes in [0, LARGE_LOG] {
+        let mut hosts = copied(log_bytes, |a| {
+            a.put(1, "told");
+        });
+        for number in 2..5 {
+            hosts.hosts[COPY].put(number, "by the copy");
+        }
+        meet(&mut hosts, COPY, PEER);
+        let dot = hosts.hosts[A].put(5, "never told");
+        let session = hosts.connect(A, PEER);
+        let is_held = |hosts: &Hosts| {
+            let (a, peer) = (&hosts.hosts[A], &hosts.hosts[PEER]);
+            let held = a.engine.held_by(session).unwrap().contains(&a.engine.current(dot));
+            assert!(!held || peer.shown().contains_key(&5), "{log_bytes}: it holds what it never heard of");
+            held
+        };
+        assert!(!is_held(&hosts));
+        while hosts.deliver() {
+            is_held(&hosts);
+        }
+        hosts.settle();
+        assert!(is_held(&hosts), "{log_bytes}: what it took in is held");
+    }
+}

@@ -89,8 +89,28 @@ fn a_commit_is_invisible_until_it_is_shown() {
         store.show().unwrap();
         assert!(contents(&store).unwrap() == pair[1], "once it is shown");
     }
-    let rows = scanned(&models[30], Table::Rows, &[], false, usize::MAX);
-    assert_eq!(store.count(Table::Rows).unwrap(), rows.len() as u64);
+    for table in Table::ALL {
+        let entries = scanned(&models[30], table, &[], false, usize::MAX);
+        assert_eq!(store.count(table).unwrap(), entries.len() as u64, "{table:?}");
+    }
+}
+
+/// A node that took in 5 GB made a list of what was staged whenever it was asked how it was, and died of it.
+#[test]
+fn counting_reads_no_entries() {
+    let disk = TestDisk::new(Vec::new());
+    let (store, writer) = open(&disk);
+    let entries = (0..5000_u16).map(|n| (Table::Stage, n.to_be_bytes().to_vec(), Some(vec![7; 300])));
+    writer.commit(&Commit::new(1, entries.collect())).unwrap();
+    drop((store, writer));
+    let options = OpenOptions { cache_bytes: 1 << 20, verify_bytes: 0 };
+    let (store, _writer) = RedbStore::open_with_backend(disk.clone(), &options).unwrap();
+    let before = disk.state().reads;
+    assert_eq!(store.count(Table::Stage).unwrap(), 5000);
+    let counted = disk.state().reads;
+    assert!(counted - before <= 4, "{} pages read to count", counted - before);
+    assert_eq!(scanned(&store, Table::Stage, &[], false, usize::MAX).len(), 5000);
+    assert!(disk.state().reads - counted > 100, "reading all is another matter");
 }
 
 #[test]
