@@ -120,7 +120,7 @@ impl MapReplica for Replica {
 
 fn main() -> ExitCode {
     program::main(|task: &Task| match task.workload.as_str() {
-        "W5" | "W11" => workload::map::<Replica>(task),
+        "W5" | "W11" | "old-puts" => workload::map::<Replica>(task),
         _ => None,
     })
 }

@@ -58,6 +58,14 @@ impl Host {
         Self::over(id, push, MemoryStore::new())
     }
 
+    /// One that publishes what it writes. Own deltas go out by gossip once some peer has said what it has of them, so it
+    /// meets one that has nothing.
+    pub(crate) fn publishing(id: u64) -> Self {
+        let mut host = Self::new(id, Push::Gossip);
+        host.sync(&mut Self::new(u64::MAX, Push::Off));
+        host
+    }
+
     fn over(id: u64, push: Push, store: MemoryStore) -> Self {
         let seed = secret(id);
         let identity = Box::new(Ed25519::from_seed(seed));

@@ -35,18 +35,18 @@ pub(crate) struct MapReplica {
 }
 
 impl MapReplica {
-    fn open(id: u64, push: Push) -> Self {
-        Self { host: Host::new(id, push), map: LwwMapView::at("m").expect(PATH) }
+    fn over(host: Host) -> Self {
+        Self { host, map: LwwMapView::at("m").expect(PATH) }
     }
 }
 
 impl peer::MapReplica for MapReplica {
     fn new(id: u64) -> Self {
-        Self::open(id, Push::Off)
+        Self::over(Host::new(id, Push::Off))
     }
 
     fn writer(id: u64) -> Self {
-        Self::open(id, Push::Gossip)
+        Self::over(Host::publishing(id))
     }
 
     fn put(&mut self, rows: &[Row]) {
@@ -91,7 +91,7 @@ impl peer::MapReplica for MapReplica {
     }
 
     fn load(bytes: &[u8], id: u64) -> Self {
-        Self { host: Host::from_image(bytes, id, Push::Off), map: LwwMapView::at("m").expect(PATH) }
+        Self::over(Host::from_image(bytes, id, Push::Off))
     }
 
     fn fork(&mut self, id: u64) -> Self {
@@ -149,7 +149,7 @@ pub(crate) struct CounterReplica {
 
 impl peer::CounterReplica for CounterReplica {
     fn new(id: u64) -> Self {
-        Self { host: Host::new(id, Push::Gossip), counter: PnCounterView::at("c").expect(PATH) }
+        Self { host: Host::publishing(id), counter: PnCounterView::at("c").expect(PATH) }
     }
 
     fn increment(&mut self) {

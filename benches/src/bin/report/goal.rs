@@ -58,7 +58,8 @@ impl Goal {
 
 /// A figure with three digits.
 pub(crate) fn human(figure: f64) -> String {
-    let size = figure.abs();
+    // The sum of no floats is minus zero.
+    let (figure, size) = (figure + 0.0, figure.abs());
     match () {
         () if size >= 1e6 => format!("{} M", digits(figure / 1e6)),
         () if size >= 1e4 => format!("{} k", digits(figure / 1e3)),

@@ -363,6 +363,7 @@ fn reconcile() -> Section {
             case("1 removed of 10k", "old-removals", 10_000, 1),
             case("10 removed of 10k", "old-removals", 10_000, 10),
             case("1000 removed of 10k", "old-removals", 10_000, 1000),
+            case("nothing of 100k", "old-removals", 100_000, 0),
             case("1 removed of 100k", "old-removals", 100_000, 1),
             case("10 removed of 100k", "old-removals", 100_000, 10),
             case("1000 removed of 100k", "old-removals", 100_000, 1000),
