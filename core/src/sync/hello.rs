@@ -246,7 +246,15 @@ impl Session {
             Some((at, about, tries)) if (at, about) == (mine, claim) => tries,
             _ => 0,
         };
-        if tries < PROOFS && !cx.is_taking() {
+        if self.doubt || cx.space.is_parting() || (tries < PROOFS && cx.is_taking()) {
+            return Ok(());
+        }
+        if tries < PROOFS && self.dropped {
+            // That is told first. The peer may have to ask for more before it knows what is here, and voids what comes
+            // earlier; its answer leads here again.
+            return self.say_hello(cx);
+        }
+        if tries < PROOFS {
             self.deep = Some((mine, claim, tries + 1));
             return self.ask_bulk(cx, true);
         }

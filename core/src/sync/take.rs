@@ -304,7 +304,11 @@ impl Session {
 
     /// The peer cannot finish: its log no longer reaches back to where the bulk began. The stage makes the next one short.
     pub(super) fn on_bulk_void<S: Store>(&mut self, cx: &mut Context<'_, S>, round: u32) {
-        if Self::taking(cx, round).is_some() {
+        if let Some(take) = Self::taking(cx, round) {
+            // A comparison that the peer did not make is no try.
+            if let Some((.., tries)) = self.deep.as_mut().filter(|_| take.deep) {
+                *tries = tries.saturating_sub(1);
+            }
             *cx.take = None;
             cx.space.stats.bulk_aborted += 1;
             self.say_dropped(cx.now);

@@ -114,16 +114,18 @@ impl World {
                 Output::Event(event) => self.heed(number, event)?,
             }
         }
+        self.machines[number].own = self.machines[number].engine().replica();
         if self.hostile { Ok(()) } else { self.oracle.ledger.check_owed(number) }
     }
 
-    /// Own deltas leave, or may.
+    /// Own deltas leave, or may. What left before the id was given up in the same pass left under that id.
     fn tell_own(&mut self, number: usize) {
-        let engine = self.machines[number].engine();
-        let own = engine.replica().map(|own| (own, engine.durable_version_vector().seq(&own)));
-        if let Some((author, seq)) = own.and_then(|(own, seq)| Some((self.oracle.record.author(&own)?, seq)))
-        {
-            self.oracle.ledger.tell(number, author, seq);
+        let machine = &self.machines[number];
+        let durable = machine.engine().durable_version_vector();
+        for own in [machine.own, machine.engine().replica()].into_iter().flatten() {
+            if let Some(author) = self.oracle.record.author(&own) {
+                self.oracle.ledger.tell(number, author, durable.seq(&own));
+            }
         }
     }
 

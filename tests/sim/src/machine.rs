@@ -60,6 +60,8 @@ pub struct Machine {
     pub heard: bool,
     /// How often its engine has renamed own deltas in this life, when it was asked last.
     pub renames: u64,
+    /// The id that its engine wrote under when it had nothing more to do.
+    pub own: Option<ReplicaId>,
     /// What the engine had done when it was asked last.
     before: Stats,
     engine: Option<Engine<MemoryStore>>,
@@ -88,6 +90,7 @@ impl Machine {
             bulk_ended: None,
             heard: false,
             renames: 0,
+            own: None,
             before: Stats::default(),
             engine: None,
         }
