@@ -140,7 +140,7 @@ impl Opened {
     /// A space that is gone when the node closes.
     pub(crate) fn in_memory() -> Self {
         Self {
-            storage: Storage::Memory(MemoryStore::new()),
+            storage: Storage::Memory(Box::new(MemoryStore::new())),
             committer: Committer::Memory,
             facts: Facts::Memory(Mutex::default()),
             lineage: [0; 16],

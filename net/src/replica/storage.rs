@@ -12,7 +12,7 @@ pub enum Storage {
     /// In one file.
     Disk(RedbStore),
     /// Gone when the node closes.
-    Memory(MemoryStore),
+    Memory(Box<MemoryStore>),
 }
 
 /// The other half of a [`Storage`]: makes commits durable.

@@ -50,7 +50,7 @@ impl Mesh {
             let replica = Replica::open(Options {
                 config,
                 identity: Box::new(keys.device()),
-                storage: Storage::Memory(MemoryStore::new()),
+                storage: Storage::Memory(Box::new(MemoryStore::new())),
                 committer: Committer::Memory,
                 network: Some(network.clone()),
                 elsewhere: VersionVector::new(),

@@ -38,7 +38,12 @@ impl Setup {
         settings.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
         let mut config = Config::new(SPACE);
         config.push = Push::Streams;
-        Self { settings, config, storage: Storage::Memory(MemoryStore::new()), committer: Committer::Memory }
+        Self {
+            settings,
+            config,
+            storage: Storage::Memory(Box::new(MemoryStore::new())),
+            committer: Committer::Memory,
+        }
     }
 
     pub(crate) fn peer(mut self, address: Multiaddr) -> Self {
