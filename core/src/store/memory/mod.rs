@@ -5,6 +5,8 @@
 //! dot that says something else than the rows do, lies in plain sorted maps.
 
 mod dots;
+mod order;
+mod records;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,8 @@ use core::ops::Bound;
 use crate::id::{ContentHash, Dot};
 use crate::store::{Change, Changes, Commit, Merged, Store, StoreError, Table, Visit, WriteStore};
 use dots::Dots;
-use rows::{Rows, key_and_entries};
+use records::key_and_entries;
+use rows::Rows;
 
 /// Sorted tables. Cloning it takes an image of a disk.
 #[derive(Clone, Default)]
