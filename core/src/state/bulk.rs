@@ -191,7 +191,6 @@ impl<S: Store> Space<S> {
             if mine.hash < entry.hash {
                 self.overlay.remove_dot(&entry.dot)?;
                 self.overlay.insert_entry(&key, entry)?;
-                self.touched.extend([mine_key, key]);
             }
         }
         Ok(())
@@ -207,7 +206,6 @@ impl<S: Store> Space<S> {
     ) -> Result<(), StoreError> {
         for (key, entry) in entries {
             if !self.heads.contains(&entry.dot) {
-                self.touched.push(key.clone());
                 self.overlay.insert_entry(&key, entry)?;
             }
         }

@@ -8,7 +8,6 @@ use crate::boundary::Event;
 use crate::clock::Frontier;
 use crate::codec;
 use crate::id::{Chain, Dot, ReplicaId, Root, VectorDigest};
-use crate::row::RowKey;
 use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
 use crate::state::live_tree::{LiveTree, TreeChanges};
 use crate::state::merging::Merging;
@@ -54,7 +53,6 @@ pub(super) struct InFlight {
     frontier: Frontier,
     log: LogBounds,
     tree: TreeChanges,
-    touched: Vec<RowKey>,
     own: Option<ReplicaId>,
     /// A merge is carried out after it, and brings news of these replicas.
     pub(super) merging: Option<BTreeSet<ReplicaId>>,
@@ -109,17 +107,12 @@ impl<S: Store> Space<S> {
             self.overlay.change(Table::Tree, key, value);
         }
         let mut commit = self.overlay.take_commit();
-        let mut touched = core::mem::take(&mut self.touched);
-        // What one transaction touched is in order: a stable sort finds that.
-        touched.sort();
-        touched.dedup();
         self.in_flight = Some(InFlight {
             id: commit.id,
             heads,
             frontier: self.frontier.clone(),
             log: self.log,
             tree,
-            touched,
             own: self.replica(),
             merging: self.merge.as_ref().map(Merging::replicas),
             tail: self.merge.as_ref().map_or(0, Merging::tail_deltas),
@@ -177,7 +170,7 @@ impl<S: Store> Space<S> {
         }
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
-        self.overlay.persisted();
+        let mut rows = self.overlay.persisted();
         let mut news = merged.more || !merged.rows.is_empty();
         if done.merging.is_some() {
             news |= self.adopt()?;
@@ -194,7 +187,6 @@ impl<S: Store> Space<S> {
             self.events.push(Event::Saved { dot: Dot::new(own, saved) });
         }
         self.events.extend(merged.forks.into_iter().map(|replica| Event::Fork { replica }));
-        let mut rows = done.touched;
         if !merged.rows.is_empty() {
             rows.extend(merged.rows);
             rows.sort_unstable();
@@ -219,7 +211,6 @@ impl<S: Store> Space<S> {
         self.meanwhile.clear();
         self.pending = None;
         self.changed_heads.clear();
-        self.touched.clear();
         self.overlay.clear();
         self.stage_used = true;
         let before = self.replica().map(|own| (own, self.heads.seq(&own)));

@@ -325,7 +325,6 @@ impl<S: Store> Space<S> {
                 killed = Some(entry.dot);
             }
         }
-        self.touched.push(change.key.clone());
         let dot = Dot::new(own.replica, seq);
         let entry = |payload: &Payload| Entry::new(&change.key, dot, pending.timestamp, payload.clone());
         self.overlay.replace_row(&change.key, &change.live, change.payload.as_ref().map(entry));

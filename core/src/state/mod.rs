@@ -38,7 +38,7 @@ use crate::codec;
 use crate::id::{Dot, Nonce, ReplicaId, SpaceId, cut, domain, hash};
 use crate::identity::{Identity, signed_head};
 use crate::planted::{Planted, Rule};
-use crate::row::{Carry, RowKey};
+use crate::row::Carry;
 use crate::store::{Store, StoreError, Table};
 
 pub(crate) use bulk::{BulkHead, Incoming};
@@ -134,7 +134,6 @@ pub(crate) struct Space<S> {
     unformatted: bool,
     /// The own state must be written although no head changed.
     own_changed: bool,
-    touched: Vec<RowKey>,
     pub(crate) replaced: Replaced,
     /// Where the log stood when this side was last in sync with anybody.
     pub(crate) agreed_log: Option<u64>,
@@ -226,7 +225,6 @@ impl<S: Store> Space<S> {
             changed_heads: ChangedHeads::new(),
             unformatted: format != Some(STORE_FORMAT),
             own_changed: format != Some(STORE_FORMAT),
-            touched: Vec::new(),
             replaced: Replaced::default(),
             agreed_log: None,
             stage_used: true,

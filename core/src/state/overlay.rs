@@ -99,9 +99,10 @@ impl<S: Store> Overlay<S> {
         commit
     }
 
-    /// The store shows the commit in flight now: its changes need no place here any more.
-    pub(crate) fn persisted(&mut self) {
-        self.leaving = Layer::default();
+    /// The store shows the commit in flight now: its changes need no place here any more. Which rows it changed, in
+    /// order.
+    pub(crate) fn persisted(&mut self) -> Vec<RowKey> {
+        core::mem::take(&mut self.leaving).rows.into_keys().collect()
     }
 
     /// Forgets everything that is not durable.
@@ -135,6 +136,11 @@ impl<S: Store> Overlay<S> {
     /// A row as memory has it.
     fn changed_row(&self, key: &RowKey) -> Option<&Row> {
         self.gathered.rows.get(key).or_else(|| self.leaving.rows.get(key))
+    }
+
+    /// Whether a row that was just changed has more than one live entry.
+    pub(crate) fn is_concurrent(&self, changed: &RowKey) -> bool {
+        self.changed_row(changed).is_some_and(|row| row.len() > 1)
     }
 
     /// The live entries of a row; what comes from the store is checked against its hashes.

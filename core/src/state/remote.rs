@@ -312,12 +312,8 @@ impl<S: Store> Space<S> {
             doubtful: &|id| said.contains(id) || heads.get(id).is_some_and(|head| head.forked),
             forks_bytes: &mut self.forks_bytes,
         })?;
-        for key in &touched {
-            if self.overlay.row(key)?.len() > 1 {
-                self.stats.concurrent_rows += 1;
-            }
-        }
-        self.touched.append(&mut touched);
+        self.stats.concurrent_rows +=
+            touched.iter().filter(|key| self.overlay.is_concurrent(key)).count() as u64;
         Ok(result)
     }
 }

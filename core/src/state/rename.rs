@@ -250,11 +250,10 @@ impl<S: Store> Space<S> {
 
     fn rename_rows(&mut self, rows: Rows) -> Result<(), StoreError> {
         for (dot, key, entry) in rows {
-            if let Some((key, _)) = dot.map_or(Ok(None), |dot| self.overlay.remove_dot(&dot))? {
-                self.touched.push(key);
+            if let Some(dot) = dot {
+                self.overlay.remove_dot(&dot)?;
             }
             self.overlay.insert_entry(&key, entry)?;
-            self.touched.push(key);
         }
         Ok(())
     }
