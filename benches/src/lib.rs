@@ -12,7 +12,10 @@
 //! | [`workload`] | the work, and the proof that it was done |
 //! | [`measure`] | CPU seconds, live heap, and figures with names |
 //! | [`program`] | the command line of a measuring program, and what it prints |
+//! | `host` | what drives engines of rejoin by hand: commits at once, frames from one to the other |
 
+#[cfg(feature = "rejoin")]
+pub mod host;
 pub mod measure;
 pub mod peer;
 pub mod program;

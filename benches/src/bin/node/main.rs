@@ -3,6 +3,7 @@
 //!
 //! What waits for a disk or for another thread is measured by the wall, not in CPU seconds.
 
+mod disk;
 mod durable;
 mod file;
 mod live;
@@ -23,6 +24,7 @@ fn run(task: &Task) -> Option<Measures> {
     runtime.block_on(async {
         match task.workload.as_str() {
             "W7-file" => Some(file::keep(task)),
+            "bulk" => Some(file::bulk(task)),
             "W12" => Some(durable::rejoin(task).await),
             "W12-redb" => Some(durable::redb(task)),
             "W13" => Some(live::on_disk(task).await),

@@ -2,18 +2,17 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`host`] | what drives an engine by hand: commits at once, frames from one engine to the other |
-//! | [`replica`] | map, set and counter on such a host |
+//! | [`replica`] | map, set and counter on an engine |
 //! | [`objects`] | many maps in one space |
 //! | [`alone`] | the same types without an engine: values that are merged by hand |
 
 mod alone;
-mod host;
 mod objects;
 mod replica;
 
 use std::process::ExitCode;
 
+use rejoin_benches::host;
 use rejoin_benches::measure::Measures;
 use rejoin_benches::program::{self, Task};
 use rejoin_benches::workload;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rejoin_benches::host::Host;
 use rejoin_benches::measure::{Measures, cpu};
 use rejoin_benches::program::Task;
 use rejoin_core::Value;
 use rejoin_core::crdt::LwwMapView;
 use rejoin_core::engine::Push;
-
-use crate::host::Host;
 
 fn object(index: usize) -> LwwMapView {
     LwwMapView::at(&format!("notes/{index:06}")).expect("the path is sound")

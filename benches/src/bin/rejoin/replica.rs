@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use rejoin_benches::host::Host;
 use rejoin_benches::peer::{self, Traffic};
 use rejoin_benches::rows::{Content, Row};
 use rejoin_core::Value;
 use rejoin_core::crdt::{Keys, LwwMapView, OrSetView, PnCounterView};
 use rejoin_core::engine::Push;
-
-use crate::host::Host;
 
 const READS: &str = "a store in memory can be read";
 const PATH: &str = "the path is sound";
