@@ -115,7 +115,7 @@ pub(crate) fn beside(program: &str) -> Result<PathBuf, String> {
 
 fn rounds(program: &str, words: &[String], amount: Amount) -> Result<Cell, String> {
     let (most, enough, patience) = match amount {
-        Amount::Full => (5, Duration::from_secs(6), Duration::from_secs(300)),
+        Amount::Full => (5, Duration::from_secs(6), Duration::from_secs(1800)),
         Amount::Quick => (2, Duration::from_secs(2), Duration::from_secs(60)),
     };
     let (mut all, start) = (Vec::new(), Instant::now());
