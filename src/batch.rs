@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::handles::value_of;
-use crate::{Counter, Error, Flag, Map, MultiRegister, Register, Result, Set, Space};
+use crate::{Counter, Error, Flag, List, Log, Map, MultiRegister, Register, Result, Set, Space};
 
 /// A transaction being written. What goes wrong in it is kept, and makes the whole batch fail.
 pub struct Batch<'a, 'tx> {
@@ -92,6 +92,16 @@ impl<'a, 'tx> Batch<'a, 'tx> {
                 if enabled { view.enable(tx) } else { view.disable(tx) }
             },
         );
+    }
+
+    /// Adds an item at the end of a list.
+    pub fn push<T: Serialize + DeserializeOwned + 'static>(&mut self, list: &List<T>, value: T) {
+        self.act(list.0.in_batch(self.space), |view, tx| view.push(tx, value_of(&value)?).map(drop));
+    }
+
+    /// Adds an entry to a log.
+    pub fn append<T: Serialize + DeserializeOwned + 'static>(&mut self, log: &Log<T>, value: T) {
+        self.act(log.0.in_batch(self.space), |view, tx| view.append(tx, value_of(&value)?).map(drop));
     }
 
     /// The transaction itself, for views of your own: everything in [`crate::core::crdt`] reads and writes on it.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use rejoin_core::clock::Timestamp;
+use rejoin_core::crdt::{ListView, Place};
 use rejoin_core::row::{Entry, Kind, ReadRows, RowKey};
 use rejoin_core::value::decode_element;
 use rejoin_core::{ReplicaId, Value};
@@ -22,10 +23,11 @@ pub enum Change {
         kind: Kind,
         /// The path of its object.
         path: String,
-        /// The key of a map or the element of a set; `None` for objects of one row, and for counters.
+        /// The key of a map, the element of a set, the name of a list's item, the place in a log; `None` for objects of
+        /// one row, and for counters.
         key: Option<Value>,
-        /// What is there now: for a map or a register the value, for a set or a counter whether anything is. `None` when
-        /// it was removed.
+        /// What is there now: the value; for a set or a counter, and for the new place of an item, whether anything is.
+        /// `None` when it was removed.
         value: Option<Value>,
         /// Who wrote what is there now.
         author: Option<ReplicaId>,
@@ -73,18 +75,21 @@ impl Changes {
     }
 }
 
-/// The key of a map or the element of a set.
+/// What tells a row from the others of its object, as people see it.
 pub(crate) fn key_of(row: &RowKey) -> Option<Value> {
     match row.kind() {
         Kind::OR_SET | Kind::LWW_MAP => decode_element(row.element()).ok(),
+        Kind::LIST => ListView::item_of(row).map(|id| Value::from(id.to_string())),
+        Kind::LOG => Place::from_bytes(row.element()).map(|place| Value::from(place.to_string())),
         _ => None,
     }
 }
 
 /// What an entry says in an object of this kind.
-pub(crate) fn value_of(kind: Kind, entry: &Entry) -> Value {
-    match kind {
+pub(crate) fn value_of(row: &RowKey, entry: &Entry) -> Value {
+    match row.kind() {
         Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER => Value::Bool(true),
+        Kind::LIST => ListView::value_of(entry).unwrap_or(Value::Bool(true)),
         _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
     }
 }
@@ -94,7 +99,7 @@ fn describe(replica: &Replica, row: &RowKey) -> Result<Change> {
     let newest = entries.iter().max_by_key(|entry| entry.rank());
     let kind = row.kind();
     let key = key_of(row);
-    let value = newest.map(|entry| value_of(kind, entry));
+    let value = newest.map(|entry| value_of(row, entry));
     let (author, time) = (newest.map(|entry| entry.dot.replica), newest.map(|entry| entry.timestamp()));
     Ok(Change::Row { kind, path: row.path().to_owned(), key, value, author, time })
 }

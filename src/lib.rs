@@ -20,7 +20,7 @@ pub use batch::Batch;
 pub use changes::{Change, Changes};
 pub use commit::Commit;
 pub use error::{Error, Result};
-pub use handles::{Counter, Flag, Map, MultiRegister, Register, Set};
+pub use handles::{Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};

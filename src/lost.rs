@@ -40,7 +40,7 @@ impl Space {
                 kind: key.kind(),
                 path: key.path().to_owned(),
                 key: key_of(key),
-                value: value_of(key.kind(), entry),
+                value: value_of(key, entry),
                 author: entry.dot.replica,
                 time: entry.timestamp(),
                 entry: entry.clone(),

@@ -4,7 +4,7 @@ use rejoin_core::engine::Reader;
 use rejoin_net::replica::Storage;
 
 use crate::handles::{key_of, typed};
-use crate::{Counter, Map, Register, Result, Set};
+use crate::{Counter, List, Map, Register, Result, Set};
 use rejoin_core::crdt::Keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +47,11 @@ impl Snapshot {
             ControlFlow::Continue(())
         })?;
         values.into_iter().map(typed).collect()
+    }
+
+    /// The values of a list, in their order.
+    pub fn values<T: DeserializeOwned>(&self, list: &List<T>) -> Result<Vec<T>> {
+        list.0.view()?.items(&self.rows())?.into_iter().map(|item| typed(item.value)).collect()
     }
 
     /// The value of a register.

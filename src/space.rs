@@ -17,8 +17,8 @@ use crate::handles::At;
 use crate::node::{backup, blocking};
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Incident, Map, MultiRegister, Quarantined, Register,
-    Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
+    Batch, Changes, Commit, Counter, Error, Flag, Grant, Incident, List, Log, Map, MultiRegister,
+    Quarantined, Register, Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -105,6 +105,16 @@ impl Space {
     /// The flag at a path.
     pub fn flag(&self, path: &str) -> Flag {
         Flag(At::new(self, path))
+    }
+
+    /// The list at a path.
+    pub fn list<T>(&self, path: &str) -> List<T> {
+        List(At::new(self, path), PhantomData)
+    }
+
+    /// The log at a path.
+    pub fn log<T>(&self, path: &str) -> Log<T> {
+        Log(At::new(self, path), PhantomData)
     }
 
     /// Writes any number of objects as one transaction: all of it is seen, here and everywhere, or nothing. When `write`

@@ -144,3 +144,56 @@ async fn mistakes_are_told_in_words() {
     assert!(locked.contains(&std::process::id().to_string()), "{locked}");
     node.close().await.expect("closed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_logs_are_the_same_on_both_nodes() {
+    let (home, away) = (folder(), folder());
+    let (ada, bo) = (node(&home).await, node(&away).await);
+    let board = ada.create("board").await.expect("created");
+    let ticket = board.ticket(Grant::Write).await.expect("a ticket");
+    let copy = bo.join(&ticket).await.expect("joined");
+
+    let (steps, same) = (board.list::<Task>("steps"), copy.list::<Task>("steps"));
+    let task = |title: &str| Task { title: title.into(), done: false };
+    let build = steps.push(task("build")).await.expect("on disk");
+    let ship = steps.insert(1, task("ship")).confirmed(1, PATIENCE).await.expect("bo has it");
+    let test = same.insert(1, task("test")).await.expect("on disk");
+    same.set(build, Task { done: true, ..task("build") }).await.expect("on disk");
+    same.move_to(ship, 0).confirmed(1, PATIENCE).await.expect("ada has it");
+    equal(&board, &copy).await;
+    let titles = |tasks: Vec<Task>| tasks.into_iter().map(|task| task.title).collect::<Vec<_>>();
+    assert_eq!(titles(steps.values().expect("read")), ["ship", "build", "test"]);
+    assert_eq!(steps.items().expect("read"), same.items().expect("read"));
+    assert!(steps.get(build).expect("read").expect("there").done);
+    steps.remove(test).await.expect("on disk");
+    let gone = steps.set(test, task("again")).await;
+    assert!(gone.is_err_and(|error| error.to_string().contains("no such item")));
+    let beyond = steps.insert(3, task("far")).await;
+    assert!(beyond.is_err_and(|error| error.to_string().contains("it has 2 items")));
+    assert_eq!(steps.len().expect("read"), 2);
+
+    let (history, heard) = (board.log::<String>("history"), copy.log::<String>("history"));
+    history.append("asked".into()).confirmed(1, PATIENCE).await.expect("bo has it");
+    heard.append("answered".into()).confirmed(1, PATIENCE).await.expect("ada has it");
+    let written = board.batch(|batch| {
+        batch.append(&history, "one".into());
+        batch.append(&history, "two".into());
+        batch.push(&steps, task("more"));
+        Ok(())
+    });
+    written.confirmed(1, PATIENCE).await.expect("bo has it");
+    let lines = heard.tail(9).expect("read");
+    let texts: Vec<&str> = lines.iter().map(|line| line.value.as_str()).collect();
+    assert_eq!(texts, ["asked", "answered", "one", "two"]);
+    assert_eq!(lines[0].author, lines[2].author);
+    assert_ne!(lines[0].author, lines[1].author);
+    assert_eq!(heard.range(&lines[1].place, 2).expect("read"), lines[1..3]);
+    let letters = heard.fold(0, |sum, line| sum + line.value.len()).expect("read");
+    assert_eq!(letters, 19);
+    assert_eq!(heard.trim(&lines[2].place).await.expect("on disk"), 2);
+    equal(&board, &copy).await;
+    assert_eq!(history.len().expect("read"), 2);
+    assert_eq!(copy.snapshot().expect("taken").values(&same).expect("read").len(), 3);
+    ada.close().await.expect("closed");
+    bo.close().await.expect("closed");
+}

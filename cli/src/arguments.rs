@@ -95,6 +95,12 @@ pub(crate) enum Command {
     /// One value.
     #[command(subcommand)]
     Register(Register),
+    /// Items in an order of their own.
+    #[command(subcommand)]
+    List(List),
+    /// What happened, in the order of time; entries are added and never changed.
+    #[command(subcommand)]
+    Log(Log),
     /// Put a JSON object, or JSON lines {"key": .., "value": ..}, into a map.
     Import {
         /// SPACE/PATH of the map.
@@ -110,7 +116,8 @@ pub(crate) enum Command {
     /// One transaction of JSON lines from standard input, such as {"map": PATH, "put": KEY, "value": V}.
     #[command(after_help = "\
 Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}  {\"counter\": PATH, \"add\": N}
-       {\"set\": PATH, \"add\": E}  {\"set\": PATH, \"rm\": E}  {\"register\": PATH, \"put\": V}")]
+       {\"set\": PATH, \"add\": E}  {\"set\": PATH, \"rm\": E}  {\"register\": PATH, \"put\": V}
+       {\"list\": PATH, \"push\": V}  {\"log\": PATH, \"append\": V}")]
     Batch {
         /// The name of the space, or the beginning of its id.
         space: String,
@@ -286,6 +293,90 @@ pub(crate) enum Map {
     Ls {
         /// SPACE/PATH.
         target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum List {
+    /// Add an item at the end.
+    Push {
+        /// SPACE/PATH.
+        target: String,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Insert an item before another one.
+    Insert {
+        /// SPACE/PATH.
+        target: String,
+        /// Before which, counted from 0; the number of items is the end.
+        index: usize,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Give an item another value.
+    Set {
+        /// SPACE/PATH.
+        target: String,
+        /// Which, counted from 0, or by its id.
+        item: String,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Move an item.
+    Mv {
+        /// SPACE/PATH.
+        target: String,
+        /// Which, counted from 0, or by its id.
+        item: String,
+        /// Which it will be then.
+        index: usize,
+    },
+    /// Remove an item.
+    Rm {
+        /// SPACE/PATH.
+        target: String,
+        /// Which, counted from 0, or by its id.
+        item: String,
+    },
+    /// Print the items in their order.
+    Ls {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Add an entry.
+    Append {
+        /// SPACE/PATH.
+        target: String,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Print entries with who wrote them and when, the oldest first.
+    Ls {
+        /// SPACE/PATH.
+        target: String,
+        /// Only so many: the last ones, or the first ones from a place on.
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        /// From this place on.
+        #[arg(long, value_name = "PLACE")]
+        from: Option<String>,
+    },
+    /// Remove all entries but the last ones, for everybody.
+    Trim {
+        /// SPACE/PATH.
+        target: String,
+        /// How many stay.
+        #[arg(long, value_name = "N")]
+        keep: usize,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::arguments::{Command, Counter, Map, Register, Set};
+use crate::arguments::{Command, Counter, List, Log, Map, Register, Set};
 
 /// How the values of one command are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => {
             Render::Field("value")
         }
+        Command::List(List::Ls { .. }) => Render::Table(&["value"]),
+        Command::List(_) => Render::Field("value"),
+        Command::Log(Log::Append { .. }) => Render::Field("place"),
+        Command::Log(Log::Ls { .. }) => Render::Table(&["time", "author", "value"]),
+        Command::Log(Log::Trim { .. }) => Render::Field("removed"),
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),

@@ -24,6 +24,8 @@ pub(crate) mod domain {
     pub(crate) const GENESIS: &[u8] = b"rejoin/1/genesis";
     pub(crate) const ENTROPY: &[u8] = b"rejoin/1/entropy";
     pub(crate) const IMAGE: &[u8] = b"rejoin/1/image";
+    pub(crate) const LIST_RUN: &[u8] = b"rejoin/1/list-run";
+    pub(crate) const LIST_ITEM: &[u8] = b"rejoin/1/list-item";
 }
 
 /// BLAKE3 over a domain and parts. The domain is length-prefixed; callers make their parts self-delimiting.
@@ -225,7 +227,7 @@ impl fmt::Debug for Dot {
     }
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 

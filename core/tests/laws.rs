@@ -2,7 +2,8 @@
 //! what they are.
 
 use rejoin_core::crdt::{
-    FlagView, GCounterView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView, PnCounterView,
+    FlagView, GCounterView, ListView, LogView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView,
+    PnCounterView,
 };
 use rejoin_core::laws::{CASES, Lawful, check_laws, violation};
 
@@ -50,4 +51,14 @@ fn mv_register() {
 #[test]
 fn flag() {
     check::<FlagView>();
+}
+
+#[test]
+fn list() {
+    check::<ListView>();
+}
+
+#[test]
+fn log() {
+    check::<LogView>();
 }

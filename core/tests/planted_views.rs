@@ -41,8 +41,8 @@ trait Mistake {
         let next = Dot::new(author, rows.version_vector().seq(&author) + 1);
         let mut draft = Draft::new(rows, next, timestamp);
         updates.iter().try_for_each(|update| Self::update(&mut draft, update))?;
-        let writes = draft.into_rows();
-        if writes.is_empty() { Ok(None) } else { Ok(Some(rows.commit(author, timestamp, writes)?)) }
+        let writes = draft.into_writes();
+        if writes.rows.is_empty() { Ok(None) } else { Ok(Some(rows.commit(author, timestamp, writes)?)) }
     }
 
     fn merge(into: &mut Rows, from: &Rows) {

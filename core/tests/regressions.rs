@@ -83,11 +83,11 @@ fn the_delta_of_a_removal_merges_as_its_state_does() {
 fn deltas_in_every_order_give_the_merged_state() {
     let row = |name: &str| LwwMapView::at("m").unwrap().object().row(name.as_bytes()).unwrap();
     let put = |rows: &mut Rows, by, name: &str| {
-        let writes = [(row(name), Payload::new(name.as_bytes()))].into();
+        let writes = [(row(name), Payload::new(name.as_bytes()))];
         rows.commit(by, Timestamp(1), writes).unwrap()
     };
     let remove = |rows: &mut Rows, by, names: [&str; 2]| {
-        let writes = names.map(|name| (row(name), None::<Payload>)).into();
+        let writes = names.map(|name| (row(name), None::<Payload>));
         rows.commit(by, Timestamp(2), writes).unwrap()
     };
     let (mut a, mut b, mut c) = (Rows::new(), Rows::new(), Rows::new());
@@ -249,12 +249,12 @@ fn three_replicas_merge_nested_containers_in_any_order() {
     let bob = || map.object().row(b"bob").unwrap();
     let there = || Payload::new(&b"yes"[..]);
     let mut a = Rows::new();
-    a.commit(A, Timestamp(1), [(bob(), there()), (row("janet"), there())].into()).unwrap();
+    a.commit(A, Timestamp(1), [(bob(), there()), (row("janet"), there())]).unwrap();
     let (mut b, mut c) = (a.clone(), a.clone());
     // a removes bob with all that it sees in him; b and c add to him.
-    a.commit(A, Timestamp(2), [(bob(), None), (row("janet"), None)].into()).unwrap();
-    b.commit(B, Timestamp(2), [(bob(), there()), (row("erik"), there())].into()).unwrap();
-    c.commit(C, Timestamp(2), [(row("janet"), None), (row("ann"), there())].into()).unwrap();
+    a.commit(A, Timestamp(2), [(bob(), None), (row("janet"), None)]).unwrap();
+    b.commit(B, Timestamp(2), [(bob(), there()), (row("erik"), there())]).unwrap();
+    c.commit(C, Timestamp(2), [(row("janet"), None), (row("ann"), there())]).unwrap();
     let merged = |order: [&Rows; 3]| {
         let [first, second, third] = order;
         let mut left = first.clone();

@@ -71,10 +71,10 @@ fn a_state_with_more_gaps_than_a_chunk_has_runs_comes_back_from_storage() {
 fn a_transaction_is_one_delta_and_is_applied_once_and_in_order() {
     let payload = |n: u8| Payload::new(&[n][..]);
     let mut a = Rows::new();
-    let rows = [(key(1), payload(1)), (key(2), payload(2))].into();
+    let rows = [(key(1), payload(1)), (key(2), payload(2))];
     let first = a.commit(A, Timestamp(1), rows).unwrap();
-    let second = a.commit(A, Timestamp(2), [(key(1), None), (key(2), payload(3))].into()).unwrap();
-    let third = a.commit(A, Timestamp(3), [(key(2), None)].into()).unwrap();
+    let second = a.commit(A, Timestamp(2), [(key(1), None), (key(2), payload(3))]).unwrap();
+    let third = a.commit(A, Timestamp(3), [(key(2), None)]).unwrap();
     assert_eq!([first.len, second.len, third.len], [2, 1, 1], "a removal burns a dot too");
 
     let mut b = Rows::new();
@@ -91,7 +91,7 @@ fn a_transaction_is_one_delta_and_is_applied_once_and_in_order() {
         crowd.write(ReplicaId::from_u128(n.into()), Timestamp(4), key(n.into()), payload(1));
     }
     let before = crowd.clone();
-    let wide = crowd.commit(A, Timestamp(5), [(key(10), None)].into()).unwrap();
+    let wide = crowd.commit(A, Timestamp(5), [(key(10), None)]).unwrap();
     assert_eq!(b.apply(&wide), Err(Gap));
     b.merge(&before);
     b.apply(&wide).unwrap();

@@ -4,6 +4,8 @@
 
 mod counter;
 mod flag;
+mod list;
+mod log;
 mod map;
 mod register;
 mod set;
@@ -20,6 +22,8 @@ use serde::de::DeserializeOwned;
 
 pub use counter::Counter;
 pub use flag::Flag;
+pub use list::List;
+pub use log::{Line, Log};
 pub use map::Map;
 pub use register::{MultiRegister, Register};
 pub use set::Set;
@@ -50,10 +54,10 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
         self.view.as_ref().map_err(|error| Error::from(*error))
     }
 
-    fn write(
+    fn write<T>(
         &self,
-        write: impl FnOnce(&V, &mut Transaction<'_, Storage>) -> Result<(), WriteError>,
-    ) -> Commit<()> {
+        write: impl FnOnce(&V, &mut Transaction<'_, Storage>) -> Result<T, WriteError>,
+    ) -> Commit<T> {
         let replica = self.space.replica();
         let outcome =
             self.view().and_then(|view| replica.write_to_keep(|tx| write(view, tx).map_err(Error::from)));

@@ -7,7 +7,7 @@ use rejoin::{Change, Node, Space};
 use serde_json::{Value, json};
 
 use super::spaces::kind;
-use super::{Answer, settle, target, value};
+use super::{Answer, sequences, settle, target, value};
 use crate::arguments::{Counter, Map, Register, Set};
 use crate::failure::Failure;
 
@@ -178,6 +178,8 @@ fn object_value(space: &Space, object: &rejoin::ObjectInfo) -> Result<Value, Fai
         Kind::LWW_REGISTER => space.register::<Value>(path).get()?.unwrap_or_default(),
         Kind::MV_REGISTER => space.multi_register::<Value>(path).values()?.into(),
         Kind::FLAG => space.flag(path).get()?.into(),
+        Kind::LIST => space.list::<Value>(path).values()?.into(),
+        Kind::LOG => space.log::<Value>(path).tail(usize::MAX)?.iter().map(sequences::line).collect(),
         _ => json!({ "rows": object.rows }),
     })
 }

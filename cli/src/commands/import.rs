@@ -124,46 +124,30 @@ fn bad(place: &str, why: &str) -> Failure {
 
 /// One line of a transaction.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Act {
-    map: Option<String>,
-    set: Option<String>,
-    counter: Option<String>,
-    register: Option<String>,
-    put: Option<Value>,
-    value: Option<Value>,
-    add: Option<Value>,
-    rm: Option<Value>,
+#[serde(untagged, deny_unknown_fields)]
+enum Act {
+    Put { map: String, put: Value, value: Value },
+    Delete { map: String, rm: Value },
+    Insert { set: String, add: Value },
+    Remove { set: String, rm: Value },
+    Add { counter: String, add: i64 },
+    Set { register: String, put: Value },
+    Push { list: String, push: Value },
+    Append { log: String, append: Value },
 }
 
 impl Act {
-    fn apply(self, space: &Space, batch: &mut Batch<'_, '_>) -> Result<(), ()> {
-        let Self { map, set, counter, register, put, value, add, rm } = self;
-        match (map, set, counter, register) {
-            (Some(path), None, None, None) => {
-                let map = space.map::<Value, Value>(&path);
-                match (put, value, rm, add) {
-                    (Some(key), Some(value), None, None) => batch.put(&map, key, value),
-                    (None, None, Some(key), None) => batch.delete(&map, &key),
-                    _ => return Err(()),
-                }
-            }
-            (None, Some(path), None, None) => {
-                let set = space.set::<Value>(&path);
-                match (add, rm, put, value) {
-                    (Some(element), None, None, None) => batch.insert(&set, element),
-                    (None, Some(element), None, None) => batch.remove(&set, &element),
-                    _ => return Err(()),
-                }
-            }
-            (None, None, Some(path), None) => {
-                let n = add.as_ref().and_then(Value::as_i64).ok_or(())?;
-                batch.add(&space.counter(&path), n);
-            }
-            (None, None, None, Some(path)) => batch.set(&space.register::<Value>(&path), put.ok_or(())?),
-            _ => return Err(()),
+    fn apply(self, space: &Space, batch: &mut Batch<'_, '_>) {
+        match self {
+            Self::Put { map, put, value } => batch.put(&space.map::<Value, Value>(&map), put, value),
+            Self::Delete { map, rm } => batch.delete(&space.map::<Value, Value>(&map), &rm),
+            Self::Insert { set, add } => batch.insert(&space.set::<Value>(&set), add),
+            Self::Remove { set, rm } => batch.remove(&space.set::<Value>(&set), &rm),
+            Self::Add { counter, add } => batch.add(&space.counter(&counter), add),
+            Self::Set { register, put } => batch.set(&space.register::<Value>(&register), put),
+            Self::Push { list, push } => batch.push(&space.list::<Value>(&list), push),
+            Self::Append { log, append } => batch.append(&space.log::<Value>(&log), append),
         }
-        Ok(())
     }
 }
 
@@ -177,28 +161,18 @@ pub(super) async fn batch(
 ) -> Result<(), Failure> {
     let space = super::space(node, name)?;
     let lines = input.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let acts = lines
-        .map(|(number, line)| {
-            let act = serde_json::from_str::<Act>(line);
-            act.map(|act| (number, act)).map_err(|error| not_an_act(number, &error.to_string()))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let read = |(number, line): (usize, &str)| {
+        let json: Value =
+            serde_json::from_str(line).map_err(|error| not_an_act(number, &error.to_string()))?;
+        let act = serde_json::from_value::<Act>(json);
+        act.map_err(|_| not_an_act(number, "it names no object, or no single act on one"))
+    };
+    let acts = lines.map(read).collect::<Result<Vec<_>, _>>()?;
     let count = acts.len();
-    let mut bad = None;
     let commit = space.batch(|batch| {
-        for (number, act) in acts {
-            if act.apply(&space, batch).is_err() {
-                bad = Some(number);
-                // Any error undoes the batch; what is told is the line.
-                return Err(Error::OtherSpace);
-            }
-        }
+        acts.into_iter().for_each(|act| act.apply(&space, batch));
         Ok(())
     });
-    if let Some(number) = bad {
-        drop(commit.detach());
-        return Err(not_an_act(number, "it names no object, or no single act on one"));
-    }
     settle(commit, receipt).await?;
     answer.say(json!({ "acts": count }));
     Ok(())

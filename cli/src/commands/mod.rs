@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 mod data;
 mod import;
+mod sequences;
 mod spaces;
 mod status;
 
@@ -120,6 +121,8 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Counter(command) => data::counter(node, command, receipt, answer).await?,
         Command::Set(command) => data::set(node, command, receipt, answer).await?,
         Command::Map(command) => data::map(node, command, receipt, answer).await?,
+        Command::List(command) => sequences::list(node, command, receipt, answer).await?,
+        Command::Log(command) => sequences::log(node, command, receipt, answer).await?,
         Command::Register(command) => data::register(node, command, receipt, answer).await?,
         Command::Import { target, .. } => {
             let input = request.input.as_deref().unwrap_or_default();

@@ -67,6 +67,8 @@ pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
         Kind::LWW_REGISTER => "register",
         Kind::MV_REGISTER => "multi-register",
         Kind::FLAG => "flag",
+        Kind::LIST => "list",
+        Kind::LOG => "log",
         Kind(other) => return format!("kind-{other}"),
     };
     name.to_owned()

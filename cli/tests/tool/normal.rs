@@ -59,6 +59,11 @@ fn placeholder(word: &str) -> Option<&'static str> {
     let is_uuid = word.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && is_hex(&word.replace('-', ""));
     match word {
         _ if word.len() == 64 && is_hex(word) => Some("<hex64>"),
+        _ if word.len() == 48 && is_hex(word) => Some("<hex48>"),
+        // Milliseconds since 1970, from 2020 to 2033.
+        _ if word.len() == 13 && word.starts_with('1') && word.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some("<ms>")
+        }
         _ if is_uuid => Some("<uuid>"),
         _ if word.starts_with("12D3KooW") => Some("<peer>"),
         _ if word.starts_with("/ip4/127.0.0.1/") => Some("<addr>"),
@@ -75,6 +80,7 @@ fn what_differs_is_taken_out_and_the_rest_stays() {
     assert_eq!(json(&value), normal);
     assert_eq!(words(&format!("board\t{hex}\ttrue")), "board\t<hex64>\ttrue");
     assert_eq!(words("1c6be935-a705-834b-87f0-2b308496e8ae é"), "<uuid> é");
+    assert_eq!(words(&format!("1795817931288\t{}", &hex[..48])), "<ms>\t<hex48>");
     // A number where text belongs, or the other way round, is seen.
     assert_eq!(json(&serde_json::json!({ "time": "soon" })), serde_json::json!({ "time": "soon" }));
 }

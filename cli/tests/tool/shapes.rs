@@ -36,6 +36,15 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("map-rm", &["map", "rm", "board/tasks", "t2"], None),
     ("register-put", &["register", "put", "board/title", "Board"], None),
     ("register-get", &["register", "get", "board/title"], None),
+    ("list-push", &["list", "push", "board/steps", "build"], None),
+    ("list-insert", &["list", "insert", "board/steps", "0", r#"{"n":1}"#], None),
+    ("list-set", &["list", "set", "board/steps", "1", "compile"], None),
+    ("list-mv", &["list", "mv", "board/steps", "0", "1"], None),
+    ("list-ls", &["list", "ls", "board/steps"], None),
+    ("list-rm", &["list", "rm", "board/steps", "0"], None),
+    ("log-append", &["log", "append", "board/history", "begun"], None),
+    ("log-ls", &["log", "ls", "board/history", "--last", "1"], None),
+    ("log-trim", &["log", "trim", "board/history", "--keep", "0"], None),
     ("import", &["import", "board/cities", "-"], Some("{\"Bern\": 134591, \"Genf\": {\"n\": 203856}}")),
     (
         "import-lines",
@@ -46,7 +55,8 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
         "batch",
         &["batch", "board"],
         Some(
-            "{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n",
+            "{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n\
+             {\"list\":\"steps\",\"push\":[1]}\n{\"log\":\"history\",\"append\":null}\n",
         ),
     ),
     ("ls", &["ls", "board"], None),

@@ -1,11 +1,14 @@
 //! A transaction being written, over rows that stay as they are until it is committed.
 
 use alloc::collections::BTreeMap;
-use core::ops::ControlFlow;
+use core::cmp::Ordering;
+use core::ops::Bound;
 
 use crate::clock::Timestamp;
 use crate::id::{Dot, ReplicaId};
-use crate::row::{Entry, Object, Payload, ReadRows, RowKey, WriteRows};
+use crate::row::{
+    DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows, Writes, scan_under,
+};
 
 /// Writes held back until they are committed as one act. Reads see them.
 #[derive(Debug)]
@@ -15,18 +18,21 @@ pub struct Draft<'a, R> {
     timestamp: Timestamp,
     /// The new entry of a row, or none for a row that goes.
     rows: BTreeMap<RowKey, Option<Entry>>,
+    /// How many fresh names were given.
+    names: u64,
 }
 
 impl<'a, R> Draft<'a, R> {
     /// An empty transaction over `below`. `next` is the author's next dot; entries that this draft shows carry it for
     /// now, and the commit gives each its own.
     pub const fn new(below: &'a R, next: Dot, timestamp: Timestamp) -> Self {
-        Self { below, next, timestamp, rows: BTreeMap::new() }
+        Self { below, next, timestamp, rows: BTreeMap::new(), names: 0 }
     }
 
-    /// What was written: the new payload of each row, or none for a row that goes. See [`crate::row::Rows::commit`].
-    pub fn into_rows(self) -> BTreeMap<RowKey, Option<Payload>> {
-        self.rows.into_iter().map(|(key, entry)| (key, entry.map(|entry| entry.payload))).collect()
+    /// What was written; see [`crate::row::Rows::commit`].
+    pub fn into_writes(self) -> Writes {
+        let payloads = self.rows.into_iter().map(|(key, entry)| (key, entry.map(|entry| entry.payload)));
+        Writes { rows: payloads.collect(), names: self.names }
     }
 }
 
@@ -40,40 +46,33 @@ impl<R: ReadRows> ReadRows for Draft<'_, R> {
         }
     }
 
-    fn scan(
-        &self,
-        object: &Object,
-        from: &[u8],
-        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
-    ) -> Result<(), R::Error> {
-        let first = object.row(from).map_err(crate::row::DataError::from)?;
-        let of_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
-        let mut drafted = self.rows.range(first..).take_while(|(key, _)| of_object(key)).peekable();
-        let mut flow = ControlFlow::Continue(());
-        self.below.scan(object, from, &mut |key, entries| {
-            while let Some((drafted, entry)) = drafted.next_if(|(drafted, _)| *drafted <= key) {
-                if let Some(entry) = entry {
-                    flow = visit(drafted, core::slice::from_ref(entry));
-                }
-                if flow.is_break() || drafted == key {
-                    return flow;
-                }
-            }
-            flow = visit(key, entries);
-            flow
-        })?;
-        for (key, entry) in drafted {
-            if let (ControlFlow::Continue(()), Some(entry)) = (flow, entry) {
-                flow = visit(key, core::slice::from_ref(entry));
-            }
-        }
-        Ok(())
+    fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), R::Error> {
+        let first = object.row(from).map_err(DataError::from)?;
+        let range = (Bound::Included(first.as_bytes()), Bound::Excluded(&object.end()[..]));
+        let drafted = self.rows.range::<[u8], _>(range).map(|(key, entry)| (key, entry.clone()));
+        scan_under(|visit| self.below.scan(object, from, visit), drafted, Ordering::Greater, visit)
+    }
+
+    fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), R::Error> {
+        let above = object.bytes_below(end).map_err(DataError::from)?;
+        let range = (Bound::Included(object.prefix()), Bound::Excluded(&above[..]));
+        let drafted = self.rows.range::<[u8], _>(range).rev().map(|(key, entry)| (key, entry.clone()));
+        scan_under(|visit| self.below.scan_back(object, end, visit), drafted, Ordering::Less, visit)
     }
 }
 
 impl<R: ReadRows> WriteRows for Draft<'_, R> {
     fn author(&self) -> ReplicaId {
         self.next.replica
+    }
+
+    fn time(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    fn fresh(&mut self) -> Dot {
+        self.names += 1;
+        Dot::new(self.next.replica, self.next.seq + self.names - 1)
     }
 
     fn put(&mut self, key: RowKey, payload: Payload) -> Result<(), R::Error> {
@@ -95,6 +94,7 @@ impl<R: ReadRows> WriteRows for Draft<'_, R> {
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
+    use core::ops::ControlFlow;
 
     use quickcheck::quickcheck;
 
@@ -140,9 +140,9 @@ mod tests {
             }
             let (from, stop) = (from % 17, usize::from(stop % 8));
             let shown = (seen(&draft, from, stop), seen(&draft, 0, 0));
-            let writes = draft.into_rows();
+            let writes = draft.into_writes();
             let mut committed = rows.clone();
-            if !writes.is_empty() {
+            if !writes.rows.is_empty() {
                 committed.commit(AUTHOR, Timestamp(2), writes).unwrap();
             }
             committed.check();

@@ -14,6 +14,8 @@
 //! | [`LwwRegisterView`] | | value | the newest value | put wins |
 //! | [`MvRegisterView`] | | value | all concurrent values | put wins |
 //! | [`FlagView`] | | true or false | true if any entry is | enable wins |
+//! | [`ListView`] | name of the item | value and place; place after a move | items in order | an edit wins, a move does not |
+//! | [`LogView`] | time, author, number | value | entries in order | nothing is updated; what a removal saw goes |
 //!
 //! *Newest* is the largest (timestamp, dot) among entries that no write has seen; a write that has seen another always
 //! beats it, whatever the clocks say.
@@ -33,9 +35,12 @@ mod carry;
 mod counter;
 mod draft;
 mod flag;
+mod list;
+mod log;
 mod map;
 mod register;
 mod set;
+mod spot;
 mod standalone;
 mod view;
 
@@ -43,6 +48,8 @@ pub(crate) use carry::Counters;
 pub use counter::{GCounter, GCounterView, PnCounter, PnCounterView};
 pub use draft::Draft;
 pub use flag::{Flag, FlagView};
+pub use list::{Item, ItemId, List, ListView};
+pub use log::{Log, LogEntry, LogView, Place};
 pub use map::{LwwMap, LwwMapView};
 pub use register::{LwwRegister, LwwRegisterView, MvRegister, MvRegisterView};
 pub use set::{OrSet, OrSetView};

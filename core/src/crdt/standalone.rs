@@ -79,9 +79,9 @@ impl<V: View> Standalone<V> {
         let next = Dot::new(self.replica, self.version_vector().seq(&self.replica).saturating_add(1));
         let mut draft = Draft::new(&self.rows, next, timestamp);
         let result = act(&self.view, &mut draft)?;
-        let rows = draft.into_rows();
-        if !rows.is_empty() {
-            self.rows.commit(self.replica, timestamp, rows)?;
+        let writes = draft.into_writes();
+        if !writes.rows.is_empty() {
+            self.rows.commit(self.replica, timestamp, writes)?;
             self.clock = clock;
         }
         Ok(result)

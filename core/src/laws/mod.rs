@@ -43,7 +43,10 @@ use core::ops::Range;
 use quickcheck::{Arbitrary, Gen};
 
 pub use history::{History, Record, Step, Write};
-pub use models::{FlagUpdate, GCounterUpdate, MapUpdate, PATH, PnCounterUpdate, RegisterUpdate, SetUpdate};
+pub use models::{
+    FlagUpdate, GCounterUpdate, ListUpdate, LogUpdate, MapUpdate, PATH, PnCounterUpdate, RegisterUpdate,
+    SetUpdate,
+};
 
 use crate::clock::Timestamp;
 use crate::crdt::Draft;
@@ -92,8 +95,8 @@ pub trait Lawful: Sized {
         let next = Dot::new(author, rows.version_vector().seq(&author) + 1);
         let mut draft = Draft::new(rows, next, timestamp);
         updates.iter().try_for_each(|update| Self::update(&mut draft, update))?;
-        let writes = draft.into_rows();
-        if writes.is_empty() { Ok(None) } else { Ok(Some(rows.commit(author, timestamp, writes)?)) }
+        let writes = draft.into_writes();
+        if writes.rows.is_empty() { Ok(None) } else { Ok(Some(rows.commit(author, timestamp, writes)?)) }
     }
 
     /// Joins two states. Only a test that plants a mistake replaces this.

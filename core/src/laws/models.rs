@@ -11,7 +11,8 @@ use quickcheck::{Arbitrary, Gen};
 
 use super::{Lawful, Record, Write};
 use crate::crdt::{
-    FlagView, GCounterView, Keys, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView, PnCounterView, View,
+    FlagView, GCounterView, Keys, ListView, LogView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView,
+    Place, PnCounterView, View,
 };
 use crate::id::ReplicaId;
 use crate::row::{Rows, WriteRows};
@@ -365,4 +366,153 @@ impl Lawful for FlagView {
         let mut enabled = record.iter().filter(|write| write.update == FlagUpdate::Enable);
         enabled.any(|write| !record.is_seen_by(write, |update| *update == FlagUpdate::Disable))
     }
+}
+
+/// An update of a [`LogView`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogUpdate {
+    /// Adds an entry.
+    Append(u8),
+    /// Removes all entries that are seen.
+    Trim,
+}
+
+impl Arbitrary for LogUpdate {
+    fn arbitrary(g: &mut Gen) -> Self {
+        if one_in(g, 5) { Self::Trim } else { Self::Append(u8::arbitrary(g)) }
+    }
+}
+
+/// The entries that no trim had seen, by rank: forwards, and backwards.
+impl Lawful for LogView {
+    type Update = LogUpdate;
+    type Read = [Vec<Value>; 2];
+
+    fn update<W: WriteRows>(rows: &mut W, update: &LogUpdate) -> Result<(), W::Error> {
+        match update {
+            LogUpdate::Append(value) => tested::<Self>().append(rows, int(*value)).map(drop),
+            LogUpdate::Trim => tested::<Self>().trim(rows, &Place::END, usize::MAX).map(drop),
+        }
+    }
+
+    fn read(rows: &Rows) -> Self::Read {
+        let view: Self = tested();
+        let (mut forwards, mut backwards) = (Vec::new(), Vec::new());
+        let read = view.visit(rows, None, |entry| {
+            forwards.push(entry.value);
+            ControlFlow::Continue(())
+        });
+        let back = view.visit_back(rows, None, |entry| {
+            backwards.push(entry.value);
+            ControlFlow::Continue(())
+        });
+        read.and(back).expect(SHORT);
+        [forwards, backwards]
+    }
+
+    fn expected(record: &Record<'_, LogUpdate>) -> Self::Read {
+        let appended = record.iter().filter_map(|write| match write.update {
+            LogUpdate::Append(value) => Some((write, int(value))),
+            LogUpdate::Trim => None,
+        });
+        let unseen = |write| !record.is_seen_by(write, |update| *update == LogUpdate::Trim);
+        let mut entries: Vec<_> = appended.filter(|(write, _)| unseen(write)).collect();
+        entries.sort_by_key(|(write, _)| write.rank());
+        let forwards: Vec<Value> = entries.into_iter().map(|(_, value)| value).collect();
+        let backwards = forwards.iter().rev().cloned().collect();
+        [forwards, backwards]
+    }
+}
+
+/// An update of a [`ListView`]. Items are known by what they show, so that the model needs no order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListUpdate {
+    /// Inserts an item that shows the second number; the first one says where.
+    Insert(u8, u8),
+    /// All that show the first number show the second one.
+    Set(u8, u8),
+    /// Moves all that show a number; the second one says where to.
+    Move(u8, u8),
+    /// Removes all that show a number.
+    Remove(u8),
+}
+
+impl Arbitrary for ListUpdate {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match u8::arbitrary(g) % 7 {
+            0..3 => Self::Insert(u8::arbitrary(g), key(g)),
+            3 | 4 => Self::Set(key(g), key(g)),
+            5 => Self::Move(key(g), u8::arbitrary(g)),
+            _ => Self::Remove(key(g)),
+        }
+    }
+}
+
+/// What the items show, sorted: those of which an insertion or an edit was seen by no later edit or removal of the item,
+/// with the newest such value. That they are in the right order is tested beside the view.
+impl Lawful for ListView {
+    type Update = ListUpdate;
+    type Read = Vec<Value>;
+
+    fn update<W: WriteRows>(rows: &mut W, update: &ListUpdate) -> Result<(), W::Error> {
+        let view: Self = tested();
+        let items = view.items(rows)?;
+        let showing = |shown: u8| items.iter().filter(move |item| item.value == int(shown));
+        match *update {
+            ListUpdate::Insert(at, shown) => {
+                view.insert(rows, usize::from(at) % (items.len() + 1), int(shown)).map(drop)
+            }
+            ListUpdate::Set(from, to) => showing(from).try_for_each(|item| view.set(rows, item.id, int(to))),
+            ListUpdate::Move(shown, to) => {
+                showing(shown).try_for_each(|item| view.move_to(rows, item.id, usize::from(to) % items.len()))
+            }
+            ListUpdate::Remove(shown) => showing(shown).try_for_each(|item| view.remove(rows, item.id)),
+        }
+    }
+
+    fn read(rows: &Rows) -> Vec<Value> {
+        let items = tested::<Self>().items(rows).expect(SHORT);
+        let mut values: Vec<Value> = items.into_iter().map(|item| item.value).collect();
+        values.sort();
+        values
+    }
+
+    fn expected(record: &Record<'_, ListUpdate>) -> Vec<Value> {
+        let mut aims = BTreeMap::new();
+        for write in record.iter() {
+            let shown = shown_items(&record.before(write), &aims);
+            let aim = match write.update {
+                ListUpdate::Insert(..) => BTreeSet::from([write.id]),
+                ListUpdate::Set(from, _) | ListUpdate::Move(from, _) | ListUpdate::Remove(from) => {
+                    shown.into_iter().filter(|(_, value)| *value == from).map(|(item, _)| item).collect()
+                }
+            };
+            aims.insert(write.id, aim);
+        }
+        let mut values: Vec<Value> = shown_items(record, &aims).into_values().map(int).collect();
+        values.sort();
+        values
+    }
+}
+
+/// The items that a record leaves, by the update that inserted them, and what they show. `aims` are the items that each
+/// update was about.
+fn shown_items(
+    record: &Record<'_, ListUpdate>,
+    aims: &BTreeMap<usize, BTreeSet<usize>>,
+) -> BTreeMap<usize, u8> {
+    let inserts = record.iter().filter(|write| matches!(write.update, ListUpdate::Insert(..)));
+    let newest = |item: usize| {
+        let about = |write: &Write<ListUpdate>| aims[&write.id].contains(&item);
+        let writes_value =
+            |write: &&Write<ListUpdate>| about(write) && !matches!(write.update, ListUpdate::Move(..));
+        let values: Vec<_> = record.iter().filter(writes_value).collect();
+        let unseen = values.iter().filter(|write| !values.iter().any(|later| later.seen.contains(&write.id)));
+        let shown = unseen.filter_map(|write| match write.update {
+            ListUpdate::Insert(_, shown) | ListUpdate::Set(_, shown) => Some((write.rank(), shown)),
+            _ => None,
+        });
+        shown.max().map(|(_, shown)| (item, shown))
+    };
+    inserts.filter_map(|write| newest(write.id)).collect()
 }

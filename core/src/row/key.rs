@@ -39,6 +39,10 @@ impl Kind {
     pub const MV_REGISTER: Self = Self(6);
     /// [`crate::crdt::Flag`].
     pub const FLAG: Self = Self(7);
+    /// [`crate::crdt::List`].
+    pub const LIST: Self = Self(8);
+    /// [`crate::crdt::Log`].
+    pub const LOG: Self = Self(9);
 }
 
 /// The key of one row. Compares as its bytes do.
@@ -137,6 +141,18 @@ impl Object {
     /// The bytes that all its row keys begin with.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
+    }
+
+    /// Bytes above all its row keys and below those of any other object that is above it.
+    pub(crate) fn end(&self) -> Vec<u8> {
+        let mut end = self.prefix.to_vec();
+        *end.last_mut().expect("a prefix ends with a zero") = 1;
+        end
+    }
+
+    /// Where the rows below an element end, or all of them.
+    pub(crate) fn bytes_below(&self, element: Option<&[u8]>) -> Result<Vec<u8>, KeyError> {
+        element.map_or_else(|| Ok(self.end()), |element| Ok(self.row(element)?.as_bytes().to_vec()))
     }
 
     /// The key of its row `element`.

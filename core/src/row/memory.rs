@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use core::ops::{Bound, ControlFlow};
+use core::ops::Bound;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
@@ -15,7 +15,9 @@ use crate::limits::CHUNK_RUNS;
 use crate::planted::Planted;
 use crate::row::access::DataError;
 use crate::row::merge::{self, Holder, Snapshot};
-use crate::row::{Delta, DeltaError, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, Runs};
+use crate::row::{
+    Delta, DeltaError, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, Runs, VisitRows, Writes,
+};
 
 /// Live entries and the vector that covers them.
 ///
@@ -146,8 +148,9 @@ impl Rows {
         &mut self,
         author: ReplicaId,
         timestamp: Timestamp,
-        rows: BTreeMap<RowKey, Option<Payload>>,
+        writes: impl Into<Writes>,
     ) -> Result<Delta, DeltaError> {
+        let Writes { rows, names } = writes.into();
         let kills = rows.keys().flat_map(|key| self.row(key)).map(|entry| entry.dot).collect();
         let put = rows.into_iter().filter_map(|(key, payload)| Some((key, payload?)));
         let puts: Vec<_> =
@@ -156,7 +159,8 @@ impl Rows {
         let past = self.vv.iter().map(|(replica, seq)| Dot::new(replica, seq)).collect();
         let deps = BoundedVec::new(past).map_or_else(|| Deps::Digest(self.vv.digest()), Deps::Dots);
         let first = Dot::new(author, self.vv.seq(&author).saturating_add(1));
-        let delta = Delta::new(first, (puts.len() as u64).max(1), timestamp, deps, puts, kills)?;
+        let burnt = names.max(puts.len() as u64).max(1);
+        let delta = Delta::new(first, burnt, timestamp, deps, puts, kills)?;
         self.apply(&delta).expect("its past is this state");
         Ok(delta)
     }
@@ -298,20 +302,17 @@ impl ReadRows for Rows {
         Ok(self.row(key).to_vec())
     }
 
-    fn scan(
-        &self,
-        object: &Object,
-        from: &[u8],
-        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
-    ) -> Result<(), DataError> {
+    fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), DataError> {
         let first = object.row(from)?;
-        let of_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
-        let rows = self.rows.range((Bound::Included(first), Bound::Unbounded));
-        for (key, row) in rows.take_while(|(key, _)| of_object(key)) {
-            if visit(key, row).is_break() {
-                break;
-            }
-        }
+        let range = (Bound::Included(first.as_bytes()), Bound::Excluded(&object.end()[..]));
+        let _ = self.rows.range::<[u8], _>(range).try_for_each(|(key, row)| visit(key, row));
+        Ok(())
+    }
+
+    fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), DataError> {
+        let end = object.bytes_below(end)?;
+        let range = (Bound::Included(object.prefix()), Bound::Excluded(&end[..]));
+        let _ = self.rows.range::<[u8], _>(range).rev().try_for_each(|(key, row)| visit(key, row));
         Ok(())
     }
 }

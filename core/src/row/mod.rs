@@ -19,7 +19,8 @@ pub mod merge;
 mod runs;
 pub(crate) mod stored;
 
-pub use access::{DataError, ReadRows, WriteRows};
+pub(crate) use access::scan_under;
+pub use access::{DataError, ReadRows, VisitRows, WriteRows, Writes};
 pub use carry::{Carry, Named};
 pub(crate) use delta::chain_start;
 pub use delta::{Delta, DeltaError, Deps, Put};

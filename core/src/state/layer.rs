@@ -11,7 +11,7 @@ use core::ops::{ControlFlow, Deref};
 use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::row::stored::{row_bytes, write_row};
 use crate::row::{Entry, RowKey};
-use crate::store::{Changes, Store, StoreError, Table};
+use crate::store::{Changes, StoreError, Table, Visit};
 
 /// The live entries of a row, in dot order. Nearly every row has one.
 #[derive(Clone, Debug)]
@@ -156,15 +156,17 @@ impl Layer {
 /// A dot and a content hash.
 const DOT_BYTES: usize = 24 + 16;
 
-/// What two maps say by key, ascending: the upper one covers the lower one.
+/// What two maps say by key: the upper one covers the lower one. `later` is how a key compares with those before it.
 pub(super) fn both<K: Ord, V>(
     upper: impl Iterator<Item = (K, V)>,
     lower: impl Iterator<Item = (K, V)>,
+    later: Ordering,
 ) -> impl Iterator<Item = (K, V)> {
     let (mut upper, mut lower) = (upper.peekable(), lower.peekable());
     core::iter::from_fn(move || {
         let order = match (upper.peek(), lower.peek()) {
-            (Some((upper, _)), Some((lower, _))) => upper.cmp(lower),
+            (Some((upper, _)), Some((lower, _))) if later.is_gt() => upper.cmp(lower),
+            (Some((upper, _)), Some((lower, _))) => lower.cmp(upper),
             (Some(_), None) => Ordering::Less,
             (None, _) => Ordering::Greater,
         };
@@ -181,18 +183,17 @@ pub(super) enum Found<'a, K, V> {
     Stored(&'a [u8], &'a [u8]),
 }
 
-/// Visits a table of the store from a key on, ascending, under what memory says from there on.
-pub(super) fn scan_under<S: Store, K, V>(
-    store: &S,
-    table: Table,
-    first: &[u8],
+/// Visits what a scan of the store visits, under what memory says of the same range in the same order. `compare` tells
+/// whether a key in memory comes before a stored one.
+pub(super) fn scan_under<K, V>(
+    scan: impl FnOnce(Visit<'_>) -> Result<(), StoreError>,
     memory: impl Iterator<Item = (K, V)>,
     compare: impl Fn(&K, &[u8]) -> Ordering,
     visit: &mut dyn FnMut(Found<'_, K, V>) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let mut memory = memory.peekable();
     let mut stopped = false;
-    store.scan(table, first, &mut |stored, bytes| {
+    scan(&mut |stored, bytes| {
         let mut covered = false;
         while let Some((key, value)) = memory.next_if(|(key, _)| compare(key, stored).is_le()) {
             covered = compare(&key, stored).is_eq();

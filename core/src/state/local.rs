@@ -8,7 +8,8 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::{Bound, ControlFlow};
+use core::cmp::Ordering;
+use core::ops::Bound;
 
 use thiserror::Error;
 
@@ -19,7 +20,10 @@ use crate::id::{Dot, ReplicaId};
 use crate::identity::signed_head;
 use crate::limits::{DELTA_BYTES, DELTA_DOTS, DELTA_KILL_RUNS, DELTA_PUTS, DEPS};
 use crate::planted::Rule;
-use crate::row::{DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, WriteRows};
+use crate::row::{
+    DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, VisitRows, WriteRows,
+    Writes, scan_under,
+};
 use crate::state::head::Incarnation;
 use crate::state::overlay::Overlay;
 use crate::state::told::Step;
@@ -90,14 +94,14 @@ impl<S: Store> ReadRows for Reader<'_, S> {
         Ok(self.overlay.row(key)?)
     }
 
-    fn scan(
-        &self,
-        object: &Object,
-        from: &[u8],
-        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), ReadError> {
         let from = object.row(from).map_err(DataError::from)?;
         Ok(self.overlay.scan_rows(object.prefix(), from.as_bytes(), visit)?)
+    }
+
+    fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), ReadError> {
+        let end = object.bytes_below(end).map_err(DataError::from)?;
+        Ok(self.overlay.scan_rows_back(object.prefix(), &end, visit)?)
     }
 }
 
@@ -108,9 +112,17 @@ pub struct Transaction<'a, S> {
     /// The dot and time that rows written here show to reads within the transaction.
     provisional: (Dot, Timestamp),
     staged: BTreeMap<RowKey, Option<Payload>>,
+    /// How many fresh names it gave.
+    names: u64,
 }
 
 impl<S: Store> Transaction<'_, S> {
+    /// Rows written so far between two keys, as reads see them.
+    fn staged(&self, first: &[u8], end: &[u8]) -> impl DoubleEndedIterator<Item = (&RowKey, Option<Entry>)> {
+        let rows = self.staged.range::<[u8], _>((Bound::Included(first), Bound::Excluded(end)));
+        rows.map(|(key, payload)| (key, payload.as_ref().map(|payload| self.shown(key, payload))))
+    }
+
     fn shown(&self, key: &RowKey, payload: &Payload) -> Entry {
         Entry::new(key, self.provisional.0, self.provisional.1, payload.clone())
     }
@@ -127,44 +139,35 @@ impl<S: Store> ReadRows for Transaction<'_, S> {
         }
     }
 
-    fn scan(
-        &self,
-        object: &Object,
-        from: &[u8],
-        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
-    ) -> Result<(), WriteError> {
+    fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), WriteError> {
         let first = object.row(from).map_err(DataError::from)?;
-        let in_object = |key: &RowKey| key.as_bytes().starts_with(object.prefix());
-        let staged = self.staged.range::<RowKey, _>((Bound::Included(&first), Bound::Unbounded));
-        let mut staged = staged.take_while(|(key, _)| in_object(key)).peekable();
-        let mut stopped = false;
-        let show =
-            |key: &RowKey, payload: &Option<Payload>, visit: &mut dyn FnMut(&RowKey, &[Entry]) -> _| {
-                let flow = payload.as_ref().map(|payload| visit(key, &[self.shown(key, payload)]));
-                flow.unwrap_or(ControlFlow::Continue(()))
-            };
-        self.reader.scan(object, from, &mut |key, entries| {
-            while let Some((mine, payload)) = staged.next_if(|(mine, _)| *mine <= key) {
-                let flow = show(mine, payload, visit);
-                stopped = flow.is_break();
-                if stopped || mine == key {
-                    return flow;
-                }
-            }
-            let flow = visit(key, entries);
-            stopped = flow.is_break();
-            flow
-        })?;
-        while !stopped && let Some((mine, payload)) = staged.next() {
-            stopped = show(mine, payload, visit).is_break();
-        }
-        Ok(())
+        let end = object.end();
+        let staged = self.staged(first.as_bytes(), &end);
+        let scan = |visit: VisitRows<'_>| Ok(self.reader.scan(object, from, visit)?);
+        scan_under(scan, staged, Ordering::Greater, visit)
+    }
+
+    fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), WriteError> {
+        let above = object.bytes_below(end).map_err(DataError::from)?;
+        let staged = self.staged(object.prefix(), &above).rev();
+        let scan = |visit: VisitRows<'_>| Ok(self.reader.scan_back(object, end, visit)?);
+        scan_under(scan, staged, Ordering::Less, visit)
     }
 }
 
 impl<S: Store> WriteRows for Transaction<'_, S> {
     fn author(&self) -> ReplicaId {
         self.own.replica
+    }
+
+    fn time(&self) -> Timestamp {
+        self.provisional.1
+    }
+
+    fn fresh(&mut self) -> Dot {
+        let first = self.provisional.0;
+        self.names += 1;
+        Dot::new(first.replica, first.seq + self.names - 1)
     }
 
     fn put(&mut self, key: RowKey, payload: Payload) -> Result<(), WriteError> {
@@ -216,23 +219,21 @@ impl<S: Store> Space<S> {
     ) -> Result<(T, Option<Dot>), E> {
         let own = self.incarnation.unwrap_or_else(|| self.mint());
         let shown = Dot::new(own.replica, self.heads.seq(&own.replica) + 1);
-        let provisional = (shown, Timestamp(self.clock.last().0.saturating_add(1)));
+        // What its entries will say, unless the pending delta is full.
+        let mut clock = self.clock;
+        let time = self.pending.as_ref().map_or_else(|| clock.tick(now.wall_ms), |pending| pending.timestamp);
         let reader = Reader { overlay: &self.overlay };
-        let mut transaction = Transaction { reader, own, provisional, staged: BTreeMap::new() };
+        let (staged, names) = Default::default();
+        let mut transaction = Transaction { reader, own, provisional: (shown, time), staged, names };
         let result = write(&mut transaction)?;
-        let staged = transaction.staged;
-        let dot = self.apply_local(now, own, staged).map_err(E::from)?;
+        let writes = Writes { rows: transaction.staged, names: transaction.names };
+        let dot = self.apply_local(now, own, writes).map_err(E::from)?;
         Ok((result, dot))
     }
 
-    fn apply_local(
-        &mut self,
-        now: Now,
-        own: Incarnation,
-        staged: BTreeMap<RowKey, Option<Payload>>,
-    ) -> Result<Option<Dot>, WriteError> {
-        let mut changes = Vec::with_capacity(staged.len());
-        for (key, payload) in staged {
+    fn apply_local(&mut self, now: Now, own: Incarnation, writes: Writes) -> Result<Option<Dot>, WriteError> {
+        let mut changes = Vec::with_capacity(writes.rows.len());
+        for (key, payload) in writes.rows {
             let live = self.overlay.row(&key)?;
             if payload.is_some() || !live.is_empty() {
                 changes.push(RowChange { key, live, payload });
@@ -241,7 +242,7 @@ impl<S: Store> Space<S> {
         if changes.is_empty() {
             return Ok(None);
         }
-        self.make_room(own, &changes)?;
+        self.make_room(own, &changes, writes.names)?;
         self.incarnation = Some(own);
         let first = self.open_pending(now, own);
         let puts = changes.iter().filter(|change| change.payload.is_some()).count() as u64;
@@ -255,8 +256,8 @@ impl<S: Store> Space<S> {
         for change in changes {
             seq += u64::from(self.apply_change(own, seq, change));
         }
-        // A transaction without puts burns a dot all the same.
-        let last = Dot::new(own.replica, (seq - 1).max(first));
+        // A transaction without puts burns a dot all the same, and so does each name that it gave.
+        let last = Dot::new(own.replica, (seq - 1).max(first + writes.names.saturating_sub(1)));
         self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun").seq =
             last.seq;
         self.touch_head(own.replica);
@@ -265,7 +266,7 @@ impl<S: Store> Space<S> {
     }
 
     /// Refuses a transaction that fits in no delta; seals the pending one when they do not fit together.
-    fn make_room(&mut self, own: Incarnation, changes: &[RowChange]) -> Result<(), WriteError> {
+    fn make_room(&mut self, own: Incarnation, changes: &[RowChange], names: u64) -> Result<(), WriteError> {
         let size: usize = changes.iter().map(RowChange::size).sum();
         let kills: usize = changes.iter().map(|change| change.live.len()).sum();
         let too_large = |puts: usize, kills: usize, bytes: usize, dots: u64| {
@@ -274,7 +275,7 @@ impl<S: Store> Space<S> {
                 || bytes > DELTA_BYTES - DELTA_FIELDS
                 || dots > DELTA_DOTS
         };
-        let dots = changes.len() as u64;
+        let dots = names.max(changes.len() as u64);
         if too_large(changes.len(), kills, size, dots) {
             return Err(WriteError::TooLarge);
         }

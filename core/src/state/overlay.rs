@@ -5,13 +5,14 @@
 //! it fails the whole overlay is dropped, and nobody has heard of anything in it.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::ops::{Bound, ControlFlow};
 
 use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
 use crate::row::merge::{Holder, Loss};
-use crate::row::{Entry, RowKey};
+use crate::row::{Entry, RowKey, VisitRows};
 use crate::state::bulk;
 use crate::state::layer::{Found, Layer, Place, Row, both, scan_under};
 use crate::store::{Commit, Store, StoreError, Table, Visit};
@@ -53,7 +54,7 @@ impl<S: Store> Overlay<S> {
     /// Keys of a table that were deleted and not persisted yet.
     pub(crate) fn deleted_keys(&self, table: Table) -> Vec<Vec<u8>> {
         let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| &layer.plain[table as usize]);
-        let all = both(gathered.iter(), leaving.iter());
+        let all = both(gathered.iter(), leaving.iter(), Ordering::Greater);
         all.filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect()
     }
 
@@ -124,9 +125,10 @@ impl<S: Store> Overlay<S> {
         let from = (Bound::Included(first), Bound::Unbounded);
         let [gathered, leaving] =
             [&self.gathered, &self.leaving].map(|layer| layer.plain[table as usize].range::<[u8], _>(from));
-        let memory = both(gathered, leaving);
+        let memory = both(gathered, leaving, Ordering::Greater);
         let compare = |key: &&Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored);
-        scan_under(&self.store, table, first, memory, compare, &mut |found| match found {
+        let scan = |visit: Visit<'_>| self.store.scan(table, first, visit);
+        scan_under(scan, memory, compare, &mut |found| match found {
             Found::Memory(key, Some(value)) => visit(key, value),
             Found::Memory(_, None) => ControlFlow::Continue(()),
             Found::Stored(key, value) => visit(key, value),
@@ -177,34 +179,27 @@ impl<S: Store> Overlay<S> {
         &self,
         prefix: &[u8],
         from: &[u8],
-        visit: &mut dyn FnMut(&RowKey, &[Entry]) -> ControlFlow<()>,
+        visit: VisitRows<'_>,
     ) -> Result<(), StoreError> {
         let range = (Bound::Included(from), Bound::Unbounded);
         let [gathered, leaving] =
             [&self.gathered, &self.leaving].map(|layer| layer.rows.range::<[u8], _>(range));
-        let compare = |key: &&RowKey, stored: &[u8]| key.as_bytes().cmp(stored);
-        let mut failed = None;
-        scan_under(&self.store, Table::Rows, from, both(gathered, leaving), compare, &mut |found| {
-            let key = match &found {
-                Found::Memory(key, _) => key.as_bytes(),
-                Found::Stored(key, _) => key,
-            };
-            if !key.starts_with(prefix) {
-                return ControlFlow::Break(());
-            }
-            match found {
-                Found::Memory(_, Row::Gone) => ControlFlow::Continue(()),
-                Found::Memory(key, row) => visit(key, row),
-                Found::Stored(key, value) => match decode_row(key, value) {
-                    Ok((key, entries)) => visit(&key, &entries),
-                    Err(error) => {
-                        failed = Some(error);
-                        ControlFlow::Break(())
-                    }
-                },
-            }
-        })?;
-        failed.map_or(Ok(()), Err)
+        let scan = |visit: Visit<'_>| self.store.scan(Table::Rows, from, visit);
+        visit_rows(scan, both(gathered, leaving, Ordering::Greater), Ordering::Greater, prefix, visit)
+    }
+
+    /// Visits live rows below a key that begin with `prefix`, in reverse key order.
+    pub(crate) fn scan_rows_back(
+        &self,
+        prefix: &[u8],
+        end: &[u8],
+        visit: VisitRows<'_>,
+    ) -> Result<(), StoreError> {
+        let range = (Bound::Unbounded, Bound::Excluded(end));
+        let [gathered, leaving] =
+            [&self.gathered, &self.leaving].map(|layer| layer.rows.range::<[u8], _>(range).rev());
+        let scan = |visit: Visit<'_>| self.store.scan_back(Table::Rows, end, visit);
+        visit_rows(scan, both(gathered, leaving, Ordering::Less), Ordering::Less, prefix, visit)
     }
 
     /// Visits live dots from one on, with their places as they are stored or as memory has them.
@@ -215,8 +210,9 @@ impl<S: Store> Overlay<S> {
     ) -> Result<(), StoreError> {
         let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| layer.dots.from(*first));
         let compare = |dot: &Dot, stored: &[u8]| dot.to_bytes().as_slice().cmp(stored);
-        let (memory, mut failed) = (both(gathered, leaving), None);
-        scan_under(&self.store, Table::Dots, &first.to_bytes(), memory, compare, &mut |found| match found {
+        let (memory, mut failed) = (both(gathered, leaving, Ordering::Greater), None);
+        let scan = |visit: Visit<'_>| self.store.scan(Table::Dots, &first.to_bytes(), visit);
+        scan_under(scan, memory, compare, &mut |found| match found {
             Found::Memory(dot, Some(place)) => visit(&dot, Indexed::Memory(place)),
             Found::Memory(_, None) => ControlFlow::Continue(()),
             Found::Stored(key, value) => match Dot::from_bytes(key) {
@@ -233,6 +229,43 @@ impl<S: Store> Overlay<S> {
     fn put_row(&mut self, key: &RowKey, row: Row) {
         self.gathered.put_row(key.clone(), row);
     }
+}
+
+/// Visits rows of the store under those in memory until one does not begin with `prefix`. `later` is how a key compares
+/// with those before it.
+fn visit_rows<'a>(
+    scan: impl FnOnce(Visit<'_>) -> Result<(), StoreError>,
+    memory: impl Iterator<Item = (&'a RowKey, &'a Row)>,
+    later: Ordering,
+    prefix: &[u8],
+    visit: VisitRows<'_>,
+) -> Result<(), StoreError> {
+    let compare = |key: &&RowKey, stored: &[u8]| {
+        let order = key.as_bytes().cmp(stored);
+        if later.is_gt() { order } else { order.reverse() }
+    };
+    let mut failed = None;
+    scan_under(scan, memory, compare, &mut |found| {
+        let key = match &found {
+            Found::Memory(key, _) => key.as_bytes(),
+            Found::Stored(key, _) => key,
+        };
+        if !key.starts_with(prefix) {
+            return ControlFlow::Break(());
+        }
+        match found {
+            Found::Memory(_, Row::Gone) => ControlFlow::Continue(()),
+            Found::Memory(key, row) => visit(key, row),
+            Found::Stored(key, value) => match decode_row(key, value) {
+                Ok((key, entries)) => visit(&key, &entries),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// What the table of dots says of a dot.

@@ -35,7 +35,7 @@ pub(crate) fn base() -> &'static (Rows, Vec<Delta>) {
     static BASE: OnceLock<(Rows, Vec<Delta>)> = OnceLock::new();
     BASE.get_or_init(|| {
         let put = |rows: &mut Rows, by: u128, at: u64, number: u8| {
-            let writes = [(row(number), Some(payload("text")))].into();
+            let writes = [(row(number), Some(payload("text")))];
             rows.commit(ReplicaId::from_u128(by), Timestamp(at), writes).expect("a small transaction")
         };
         let mut rows = Rows::new();
@@ -43,7 +43,7 @@ pub(crate) fn base() -> &'static (Rows, Vec<Delta>) {
         put(&mut rows, 2, 2, 2);
         let base = rows.clone();
         let mut fitting = vec![put(&mut rows, 1, 3, 2), put(&mut rows, 3, 4, 3)];
-        let clears = [(row(1), None), (row(2), None), (row(4), Some(payload("more")))].into();
+        let clears = [(row(1), None), (row(2), None), (row(4), Some(payload("more")))];
         let by = ReplicaId::from_u128(2);
         fitting.push(base.clone().commit(by, Timestamp(5), clears).expect("a small transaction"));
         (base, fitting)
