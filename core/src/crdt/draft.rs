@@ -107,14 +107,17 @@ mod tests {
         Dot::new(AUTHOR, rows.version_vector().seq(&AUTHOR) + 1)
     }
 
-    fn seen(rows: &impl ReadRows<Error = crate::row::DataError>, from: u8, stop: usize) -> Vec<(u8, u8)> {
+    /// Rows from an element on, and below it.
+    fn seen(rows: &impl ReadRows<Error = DataError>, from: u8, stop: usize) -> [Vec<(u8, u8)>; 2] {
         let object = Object::new(Kind(9), "o").unwrap();
-        let mut out = Vec::new();
-        rows.scan(&object, &[from], &mut |key, entries| {
+        let mut out = [Vec::new(), Vec::new()];
+        let visit = |out: &mut Vec<_>, key: &RowKey, entries: &[Entry]| {
             out.push((key.element()[0], entries[0].payload[0]));
             if out.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .unwrap();
+        };
+        let [above, below] = &mut out;
+        rows.scan(&object, &[from], &mut |key, entries| visit(above, key, entries)).unwrap();
+        rows.scan_back(&object, Some(&[from]), &mut |key, entries| visit(below, key, entries)).unwrap();
         out
     }
 
