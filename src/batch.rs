@@ -104,6 +104,24 @@ impl<'a, 'tx> Batch<'a, 'tx> {
         self.act(log.0.in_batch(self.space), |view, tx| view.append(tx, value_of(&value)?).map(drop));
     }
 
+    /// Takes `delete` characters out of a text of a document and puts others in their place.
+    #[cfg(feature = "document")]
+    pub fn splice(&mut self, document: &crate::Document, path: &str, at: usize, delete: usize, insert: &str) {
+        let splice = |view: &_, tx: &mut Transaction<'tx, Storage>| {
+            document.edit_within(view, tx, |loaded, tx| loaded.splice(tx, path, at, delete, insert))
+        };
+        self.act(document.0.in_batch(self.space), splice);
+    }
+
+    /// Puts typed data at a path of a document.
+    #[cfg(feature = "document")]
+    pub fn put_at<T: Serialize + ?Sized>(&mut self, document: &crate::Document, path: &str, data: &T) {
+        let put = |view: &_, tx: &mut Transaction<'tx, Storage>| {
+            document.edit_within(view, tx, |loaded, tx| loaded.put(tx, path, &value_of(data)?))
+        };
+        self.act(document.0.in_batch(self.space), put);
+    }
+
     /// The transaction itself, for views of your own: everything in [`crate::core::crdt`] reads and writes on it.
     pub fn rows(&mut self) -> &mut Transaction<'tx, Storage> {
         self.transaction

@@ -26,7 +26,8 @@ pub enum Change {
         /// The key of a map, the element of a set, the name of a list's item, the place in a log; `None` for objects of
         /// one row, and for counters.
         key: Option<Value>,
-        /// What is there now: the value; for a set or a counter, and for the new place of an item, whether anything is.
+        /// What is there now: the value; for a set, a counter or a document, and for the new place of an item, whether
+        /// anything is.
         /// `None` when it was removed.
         value: Option<Value>,
         /// Who wrote what is there now.
@@ -88,7 +89,7 @@ pub(crate) fn key_of(row: &RowKey) -> Option<Value> {
 /// What an entry says in an object of this kind.
 pub(crate) fn value_of(row: &RowKey, entry: &Entry) -> Value {
     match row.kind() {
-        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER => Value::Bool(true),
+        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER | Kind::DOCUMENT => Value::Bool(true),
         Kind::LIST => ListView::value_of(entry).unwrap_or(Value::Bool(true)),
         _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
     }

@@ -5,6 +5,8 @@
 mod batch;
 mod changes;
 mod commit;
+#[cfg(feature = "document")]
+mod documents;
 mod error;
 mod handles;
 mod incident;
@@ -20,12 +22,16 @@ pub use batch::Batch;
 pub use changes::{Change, Changes};
 pub use commit::Commit;
 pub use error::{Error, Result};
+#[cfg(feature = "document")]
+pub use handles::Document;
 pub use handles::{Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};
 pub use rejoin_core as core;
 pub use rejoin_core::Value;
+#[cfg(feature = "document")]
+pub use rejoin_core::crdt::document::{Edit, Version, automerge};
 pub use rejoin_net as net;
 pub use rejoin_net::backup::{BackupError, Progress, Saved};
 pub use rejoin_net::replica::{Status, SyncReport};

@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) facts: Facts,
     /// How it began anew, if it did when it was opened.
     pub(crate) quarantined: Option<Quarantined>,
+    #[cfg(feature = "document")]
+    pub(crate) documents: crate::documents::Documents,
 }
 
 /// A space on this device. Cheap to clone; all clones are the same space.
@@ -115,6 +117,12 @@ impl Space {
     /// The log at a path.
     pub fn log<T>(&self, path: &str) -> Log<T> {
         Log(At::new(self, path), PhantomData)
+    }
+
+    /// The document at a path.
+    #[cfg(feature = "document")]
+    pub fn document(&self, path: &str) -> crate::Document {
+        crate::Document(At::new(self, path))
     }
 
     /// Writes any number of objects as one transaction: all of it is seen, here and everywhere, or nothing. When `write`

@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// What happened, in the order of time; entries are added and never changed.
     #[command(subcommand)]
     Log(Log),
+    /// Text and nested data that people write at once, with its history.
+    #[command(subcommand)]
+    Doc(Doc),
     /// Put a JSON object, or JSON lines {"key": .., "value": ..}, into a map.
     Import {
         /// SPACE/PATH of the map.
@@ -378,6 +381,110 @@ pub(crate) enum Log {
         #[arg(long, value_name = "N")]
         keep: usize,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Doc {
+    /// Print what is at a path of a document, or all of it.
+    Get {
+        /// SPACE/PATH.
+        target: String,
+        /// Names joined by `/`, with numbers for places in lists.
+        #[arg(default_value = "")]
+        path: String,
+        /// As it was at this version; `doc history` shows them.
+        #[arg(long, value_name = "VERSION")]
+        at: Option<String>,
+    },
+    /// Put a value at a path.
+    Set {
+        /// SPACE/PATH.
+        target: String,
+        /// Names joined by `/`; maps on the way are made.
+        path: String,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Put a value into a list, before another one.
+    Insert {
+        /// SPACE/PATH.
+        target: String,
+        /// The list; it is made if there is none.
+        path: String,
+        /// Before which, counted from 0.
+        index: usize,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Put a value at the end of a list.
+    Push {
+        /// SPACE/PATH.
+        target: String,
+        /// The list; it is made if there is none.
+        path: String,
+        /// JSON; a bare word is text.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Take characters out of a text and put others in their place.
+    Splice {
+        /// SPACE/PATH.
+        target: String,
+        /// The text; it is made if there is none.
+        path: String,
+        /// Before which character, counted from 0.
+        at: usize,
+        /// How many to take out.
+        delete: usize,
+        /// What to put in.
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        text: String,
+    },
+    /// Make a text read like this, by the smallest change that does.
+    Text {
+        /// SPACE/PATH.
+        target: String,
+        /// The text; it is made if there is none.
+        path: String,
+        /// All of it.
+        #[arg(allow_hyphen_values = true)]
+        text: String,
+    },
+    /// Remove what is at a path.
+    Rm {
+        /// SPACE/PATH.
+        target: String,
+        /// Names joined by `/`.
+        path: String,
+    },
+    /// Print every change of a document: who made it, when, and the version that it led to.
+    History {
+        /// SPACE/PATH.
+        target: String,
+    },
+    /// Save a document whole in place of its changes. Nothing of it changes, and its history stays.
+    Compact {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+impl Doc {
+    pub(crate) fn target(&self) -> &str {
+        match self {
+            Self::Get { target, .. }
+            | Self::Set { target, .. }
+            | Self::Insert { target, .. }
+            | Self::Push { target, .. }
+            | Self::Splice { target, .. }
+            | Self::Text { target, .. }
+            | Self::Rm { target, .. }
+            | Self::History { target }
+            | Self::Compact { target } => target,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::arguments::{Command, Counter, List, Log, Map, Register, Set};
+use crate::arguments::{Command, Counter, Doc, List, Log, Map, Register, Set};
 
 /// How the values of one command are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Log(Log::Append { .. }) => Render::Field("place"),
         Command::Log(Log::Ls { .. }) => Render::Table(&["time", "author", "value"]),
         Command::Log(Log::Trim { .. }) => Render::Field("removed"),
+        Command::Doc(Doc::History { .. }) => Render::Table(&["time", "author", "operations", "version"]),
+        Command::Doc(Doc::Rm { .. }) => Render::Field("path"),
+        Command::Doc(Doc::Compact { .. }) => Render::Field("compacted"),
+        Command::Doc(_) => Render::Field("value"),
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),

@@ -26,6 +26,8 @@ pub(crate) mod domain {
     pub(crate) const IMAGE: &[u8] = b"rejoin/1/image";
     pub(crate) const LIST_RUN: &[u8] = b"rejoin/1/list-run";
     pub(crate) const LIST_ITEM: &[u8] = b"rejoin/1/list-item";
+    #[cfg(feature = "document")]
+    pub(crate) const DOCUMENT_CONTAINER: &[u8] = b"rejoin/1/document-container";
 }
 
 /// BLAKE3 over a domain and parts. The domain is length-prefixed; callers make their parts self-delimiting.

@@ -25,7 +25,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(any(test, feature = "laws"))]
+#[cfg(any(test, feature = "laws", feature = "document"))]
 extern crate std;
 
 pub mod boundary;

@@ -58,6 +58,15 @@ fn list() {
     check::<ListView>();
 }
 
+/// Each read loads the document, so this takes fewer histories than the others.
+#[cfg(feature = "document")]
+#[test]
+fn document() {
+    let checked = violation::<rejoin_core::crdt::DocumentView>(0..CASES / 4)
+        .unwrap_or_else(|report| panic!("{report}"));
+    assert!(checked.concurrent * 2 > checked.cases, "{checked:?}");
+}
+
 #[test]
 fn log() {
     check::<LogView>();

@@ -3,6 +3,8 @@
 //! Reads are plain calls that see every own write at once. Writes return a [`Commit`].
 
 mod counter;
+#[cfg(feature = "document")]
+mod document;
 mod flag;
 mod list;
 mod log;
@@ -21,6 +23,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use counter::Counter;
+#[cfg(feature = "document")]
+pub use document::Document;
 pub use flag::Flag;
 pub use list::List;
 pub use log::{Line, Log};

@@ -22,6 +22,8 @@ pub struct Builder {
     pub(super) network: Settings,
     pub(super) log_bytes: u64,
     pub(super) chunk_bytes: usize,
+    #[cfg(feature = "document")]
+    pub(super) document_memory: usize,
     pub(super) push: Push,
     pub(super) anti_entropy: Duration,
     pub(super) quarantine: Option<bool>,
@@ -67,6 +69,15 @@ impl Builder {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = bytes;
+        self
+    }
+
+    /// About how many bytes of documents each space keeps in memory once they were used: 64 MiB unless told otherwise. One
+    /// that is used stays, however large it is.
+    #[cfg(feature = "document")]
+    #[must_use]
+    pub fn document_memory(mut self, bytes: usize) -> Self {
+        self.document_memory = bytes;
         self
     }
 

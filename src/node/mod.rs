@@ -77,6 +77,8 @@ impl Node {
             network: Settings::quiet(),
             log_bytes: defaults.log_bytes,
             chunk_bytes: defaults.chunk_bytes,
+            #[cfg(feature = "document")]
+            document_memory: crate::documents::BYTES,
             push: defaults.push,
             anti_entropy: ANTI_ENTROPY,
             quarantine: None,
@@ -273,6 +275,8 @@ impl Node {
             network: self.0.network.clone(),
             facts,
             quarantined,
+            #[cfg(feature = "document")]
+            documents: crate::documents::Documents::new(self.0.settings.document_memory),
         }));
         self.spaces_lock().insert(id, Ok(space.clone()));
         Ok(space)

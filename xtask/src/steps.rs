@@ -45,7 +45,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("wasm",            "cargo check -p rejoin-core --target wasm32-unknown-unknown"),
     ("no features",     "cargo check -p rejoin-core --no-default-features"),
     ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
-    ("test",            "cargo test --workspace --no-fail-fast --profile ci --features rejoin-core/laws,rejoin-net/faults"),
+    ("test",            "cargo test --workspace --no-fail-fast --profile ci --features rejoin-core/laws,rejoin-core/document,rejoin-net/faults"),
     ("{example}",       "cargo run --profile ci --example {example}"),
     // A full run takes its base from the commit: new schedules for every commit, the same ones wherever it is checked. A
     // quick run draws one. Both print it, and after a failure the command that repeats it.

@@ -180,6 +180,7 @@ fn object_value(space: &Space, object: &rejoin::ObjectInfo) -> Result<Value, Fai
         Kind::FLAG => space.flag(path).get()?.into(),
         Kind::LIST => space.list::<Value>(path).values()?.into(),
         Kind::LOG => space.log::<Value>(path).tail(usize::MAX)?.iter().map(sequences::line).collect(),
+        Kind::DOCUMENT => space.document(path).get("")?.unwrap_or_default(),
         _ => json!({ "rows": object.rows }),
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 mod data;
+mod documents;
 mod import;
 mod sequences;
 mod spaces;
@@ -123,6 +124,7 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
         Command::Map(command) => data::map(node, command, receipt, answer).await?,
         Command::List(command) => sequences::list(node, command, receipt, answer).await?,
         Command::Log(command) => sequences::log(node, command, receipt, answer).await?,
+        Command::Doc(command) => documents::doc(node, command, receipt, answer).await?,
         Command::Register(command) => data::register(node, command, receipt, answer).await?,
         Command::Import { target, .. } => {
             let input = request.input.as_deref().unwrap_or_default();

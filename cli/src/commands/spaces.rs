@@ -69,6 +69,7 @@ pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
         Kind::FLAG => "flag",
         Kind::LIST => "list",
         Kind::LOG => "log",
+        Kind::DOCUMENT => "doc",
         Kind(other) => return format!("kind-{other}"),
     };
     name.to_owned()

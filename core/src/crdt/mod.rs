@@ -16,6 +16,7 @@
 //! | [`FlagView`] | | true or false | true if any entry is | enable wins |
 //! | [`ListView`] | name of the item | value and place; place after a move | items in order | an edit wins, a move does not |
 //! | [`LogView`] | time, author, number | value | entries in order | nothing is updated; what a removal saw goes |
+//! | `document::DocumentView` | hash of a change | an Automerge change | JSON and text | Automerge's rules |
 //!
 //! *Newest* is the largest (timestamp, dot) among entries that no write has seen; a write that has seen another always
 //! beats it, whatever the clocks say.
@@ -33,6 +34,8 @@
 
 mod carry;
 mod counter;
+#[cfg(feature = "document")]
+pub mod document;
 mod draft;
 mod flag;
 mod list;
@@ -46,6 +49,8 @@ mod view;
 
 pub(crate) use carry::Counters;
 pub use counter::{GCounter, GCounterView, PnCounter, PnCounterView};
+#[cfg(feature = "document")]
+pub use document::{Document, DocumentView};
 pub use draft::Draft;
 pub use flag::{Flag, FlagView};
 pub use list::{Item, ItemId, List, ListView};

@@ -32,6 +32,8 @@
 
 mod arbitrary;
 mod check;
+#[cfg(feature = "document")]
+mod document;
 mod history;
 mod models;
 
@@ -42,6 +44,8 @@ use core::ops::Range;
 
 use quickcheck::{Arbitrary, Gen};
 
+#[cfg(feature = "document")]
+pub use document::DocumentUpdate;
 pub use history::{History, Record, Step, Write};
 pub use models::{
     FlagUpdate, GCounterUpdate, ListUpdate, LogUpdate, MapUpdate, PATH, PnCounterUpdate, RegisterUpdate,

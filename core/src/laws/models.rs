@@ -26,15 +26,15 @@ const KEYS: u8 = 3;
 const SHORT: &str = "the path and the keys are short";
 
 /// The object under test.
-fn tested<V: View>() -> V {
+pub(super) fn tested<V: View>() -> V {
     V::at(PATH).expect(SHORT)
 }
 
-fn key(g: &mut Gen) -> u8 {
+pub(super) fn key(g: &mut Gen) -> u8 {
     u8::arbitrary(g) % KEYS
 }
 
-fn one_in(g: &mut Gen, n: u8) -> bool {
+pub(super) fn one_in(g: &mut Gen, n: u8) -> bool {
     u8::arbitrary(g) % n == 0
 }
 

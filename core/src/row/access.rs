@@ -1,5 +1,6 @@
 //! How views read and write rows, wherever the rows lie: in memory, in an engine, in a transaction being written.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -39,6 +40,9 @@ pub enum DataError {
     /// Too many writers have inserted within what the others inserted.
     #[error("no room between these two items of the list: move one of them to another place first")]
     Crowded,
+    /// A document cannot be changed or read like this.
+    #[error("{0}")]
+    Document(Box<str>),
     /// The transaction is too large.
     #[error(transparent)]
     Delta(#[from] DeltaError),
@@ -54,6 +58,12 @@ pub trait ReadRows {
 
     /// Visits the live rows of an object from element `from` on, in key order, until the visitor breaks.
     fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), Self::Error>;
+
+    /// A number for what is read, if one is kept: while it stays, so does every row. It means something only to whoever gave
+    /// it, an engine since it was opened.
+    fn state(&self) -> Option<u64> {
+        None
+    }
 
     /// Visits the live rows of an object below element `end`, or from its last one, in reverse key order, until the visitor
     /// breaks.

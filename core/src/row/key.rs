@@ -43,6 +43,8 @@ impl Kind {
     pub const LIST: Self = Self(8);
     /// [`crate::crdt::Log`].
     pub const LOG: Self = Self(9);
+    /// An Automerge document; core knows what it holds with the feature `document`.
+    pub const DOCUMENT: Self = Self(10);
 }
 
 /// The key of one row. Compares as its bytes do.

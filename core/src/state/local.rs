@@ -94,6 +94,10 @@ impl<S: Store> ReadRows for Reader<'_, S> {
         Ok(self.overlay.row(key)?)
     }
 
+    fn state(&self) -> Option<u64> {
+        Some(self.overlay.changes())
+    }
+
     fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), ReadError> {
         let from = object.row(from).map_err(DataError::from)?;
         Ok(self.overlay.scan_rows(object.prefix(), from.as_bytes(), visit)?)
@@ -137,6 +141,11 @@ impl<S: Store> ReadRows for Transaction<'_, S> {
             Some(None) => Ok(Vec::new()),
             None => Ok(self.reader.entries(key)?),
         }
+    }
+
+    /// As it was before, until it writes: what it will be afterwards has no number yet.
+    fn state(&self) -> Option<u64> {
+        self.reader.state().filter(|_| self.staged.is_empty())
     }
 
     fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), WriteError> {

@@ -26,11 +26,13 @@ pub(crate) struct Overlay<S> {
     /// What the commit that is being gathered changes, and its number.
     gathered: Layer,
     next: u64,
+    /// How often rows have changed.
+    changes: u64,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, leaving: Layer::default(), gathered: Layer::default(), next: 1 }
+        Self { store, leaving: Layer::default(), gathered: Layer::default(), next: 1, changes: 0 }
     }
 
     /// What is durable.
@@ -109,6 +111,12 @@ impl<S: Store> Overlay<S> {
     /// Forgets everything that is not durable.
     pub(crate) fn clear(&mut self) {
         (self.leaving, self.gathered) = Default::default();
+        self.changes += 1;
+    }
+
+    /// A number for the rows as they are: while it stays, they do.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The value of a key of any table but rows and dots.
@@ -228,6 +236,7 @@ impl<S: Store> Overlay<S> {
 
     fn put_row(&mut self, key: &RowKey, row: Row) {
         self.gathered.put_row(key.clone(), row);
+        self.changes += 1;
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use rejoin_core::engine::{Config, Engine, Event, Moment, OpenError, Reader, Stats, Transaction, WriteError};
 use rejoin_core::identity::Identity;
-use rejoin_core::row::RowKey;
+use rejoin_core::row::{ReadRows, RowKey};
 use rejoin_core::store::{StoreError, Table};
 use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -90,6 +90,8 @@ impl std::fmt::Debug for Replica {
 pub struct Written {
     /// Names it.
     pub dot: Dot,
+    /// The state that it led to, as reads number them.
+    pub state: u64,
     outcome: Outcome,
 }
 
@@ -179,7 +181,8 @@ impl Replica {
         let mut state = self.shared.state();
         let engine = state.engine_to_write().map_err(WriteError::Store)?;
         let (value, dot) = engine.write(self.shared.clock.now(), write)?;
-        let written = dot.map(|dot| Written { dot, outcome: state.waiting.for_save(dot) });
+        let after = engine.reader().state().unwrap_or_default();
+        let written = dot.map(|dot| Written { dot, state: after, outcome: state.waiting.for_save(dot) });
         drop(state);
         self.shared.wake.notify_one();
         Ok((value, written))
