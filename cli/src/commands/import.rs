@@ -151,6 +151,49 @@ impl Act {
     }
 }
 
+/// The acts on each kind of object, as the fields that each takes beside the object: what [`Act`] reads.
+const FORMS: [(&str, &[&[&str]]); 6] = [
+    ("map", &[&["put", "value"], &["rm"]]),
+    ("set", &[&["add"], &["rm"]]),
+    ("counter", &[&["add"]]),
+    ("register", &[&["put"]]),
+    ("list", &[&["push"]]),
+    ("log", &[&["append"]]),
+];
+
+/// Why a line is no [`Act`], by the field that is to blame: an untagged enum only says that nothing fits.
+fn what_is_wrong(line: &Value) -> String {
+    let Value::Object(fields) = line else { return "it is no JSON object".into() };
+    let names: Vec<&str> = FORMS.iter().map(|(object, _)| *object).collect();
+    let named: Vec<_> = FORMS.iter().filter(|(object, _)| fields.contains_key(*object)).collect();
+    let (object, acts) = match named.as_slice() {
+        [] => {
+            let known =
+                |field: &&String| FORMS.iter().any(|(_, acts)| acts.concat().contains(&field.as_str()));
+            let unknown = fields.keys().find(|field| !known(field));
+            let unknown =
+                unknown.map(|field| format!("`{field}` is no field of any act, and ")).unwrap_or_default();
+            return format!("{unknown}no object is named by one of {}", names.join(", "));
+        }
+        [(object, acts)] => (*object, *acts),
+        [(one, _), (other, _), ..] => return format!("it names both a {one} and a {other}"),
+    };
+    let forms: Vec<String> = acts.iter().map(|act| format!("`{}`", act.join("` and `"))).collect();
+    let forms = forms.join(", or ");
+    let others: Vec<&str> = fields.keys().map(String::as_str).filter(|field| *field != object).collect();
+    if let Some(unknown) = others.iter().find(|field| !acts.concat().contains(field)) {
+        return format!("`{unknown}` is no field of a {object}, which takes {forms}");
+    }
+    if !acts.iter().any(|act| act.len() == others.len() && act.iter().all(|field| others.contains(field))) {
+        return format!("a {object} takes {forms}, and nothing else");
+    }
+    if !fields[object].is_string() {
+        return format!("`{object}` is to be a path, as text");
+    }
+    // All other fields take any value.
+    "`add` of a counter is to be a whole number".into()
+}
+
 /// All lines as one transaction.
 pub(super) async fn batch(
     node: &Node,
@@ -164,8 +207,8 @@ pub(super) async fn batch(
     let read = |(number, line): (usize, &str)| {
         let json: Value =
             serde_json::from_str(line).map_err(|error| not_an_act(number, &error.to_string()))?;
-        let act = serde_json::from_value::<Act>(json);
-        act.map_err(|_| not_an_act(number, "it names no object, or no single act on one"))
+        let act = Act::deserialize(&json);
+        act.map_err(|_| not_an_act(number, &what_is_wrong(&json)))
     };
     let acts = lines.map(read).collect::<Result<Vec<_>, _>>()?;
     let count = acts.len();

@@ -115,6 +115,19 @@ fn what_is_too_long_is_refused_before_anything_is_written() {
         ("{\"map\":\"m\",\"put\":\"a\",\"value\":1}\nnonsense\n", "line 2 cannot be done"),
         ("{\"counter\":\"c\",\"add\":1.5}\n", "line 1 cannot be done"),
         ("{\"counter\":\"c\",\"set\":\"s\",\"add\":1}\n", "line 1 cannot be done"),
+        // The field that is to blame is named.
+        (
+            "{\"map\":\"m\",\"put\":\"a\",\"valeu\":1}\n",
+            "line 1 cannot be done: `valeu` is no field of a map",
+        ),
+        ("\n{\"cuonter\":\"c\",\"add\":1}\n", "line 2 cannot be done: `cuonter` is no field of any act"),
+        ("{\"add\":1}\n", "no object is named by one of map, set, counter"),
+        ("{\"map\":\"m\",\"put\":\"a\"}\n", "a map takes `put` and `value`, or `rm`"),
+        ("{\"map\":\"m\",\"put\":\"a\",\"value\":1,\"rm\":\"a\"}\n", "and nothing else"),
+        ("{\"set\":7,\"add\":1}\n", "`set` is to be a path"),
+        ("{\"counter\":\"c\",\"add\":\"1\"}\n", "`add` of a counter is to be a whole number"),
+        ("{\"set\":\"s\",\"map\":\"m\",\"rm\":1}\n", "both a map and a set"),
+        ("[1]\n", "no JSON object"),
     ] {
         home.run_with(&["batch", "board"], bad.as_bytes()).refused(ERROR, words);
     }

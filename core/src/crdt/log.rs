@@ -1,10 +1,10 @@
 //! The append-only log.
 //!
-//! Problem: a record of what happened, written by many, of which nobody may change or lose a line: event sourcing, chat,
+//! Problem: a record of what happened, written by many whose lines must not overwrite each other: event sourcing, chat,
 //! audit trails.
 //!
 //! Idea: a row for each entry, whose element is its *place*: when it was written, by whom, and a number that its author
-//! gives once. No two appends write the same row, so nothing is ever overwritten, and rows lie in the order of time: ranges
+//! gives once. No two appends write the same row, so none overwrites another, and rows lie in the order of time: ranges
 //! and the tail are read without the rest. The order is that of (timestamp, author, number), which refines the order in
 //! which writers saw each other's entries, whatever the clocks say.
 //!
@@ -20,6 +20,9 @@
 //! Concurrent cases: *append and append*, both, by time. *Append and trim*: a trim removes what its writer saw, so an entry
 //! that it had not seen stays, also one that is older. *A clone of a store appends under the id that it was copied with*:
 //! two entries may share a place; both are shown.
+//!
+//! This view neither changes an entry nor removes one but by a trim. That is a promise of the view, not of the space:
+//! whoever may write can put into any row, or remove it, and merging does as it is told.
 //!
 //! An entry says by itself who wrote it and when ([`LogEntry::author`], [`LogEntry::time`]); the place is what its writer
 //! says of that, and a place that lies is a writer that lies.
