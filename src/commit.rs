@@ -4,6 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
+use rejoin_core::Token;
 use rejoin_net::replica::{Replica, Written};
 
 use crate::{Error, Result};
@@ -23,6 +24,18 @@ pub struct Commit<T> {
 impl<T> Commit<T> {
     pub(crate) fn new(replica: &Replica, outcome: Result<(T, Option<Written>)>) -> Self {
         Self { outcome, replica: replica.clone() }
+    }
+
+    /// What was written gave, if it could be made.
+    pub(crate) fn value(&self) -> Option<&T> {
+        self.outcome.as_ref().ok().map(|(value, _)| value)
+    }
+
+    /// Names the change, and all that this device had seen when it made it: whoever [has seen](crate::Space::read_after) the
+    /// token shows it. `None` when nothing was changed, or could be. Worth something once the change is on this disk.
+    pub fn token(&self) -> Option<Token> {
+        let (_, written) = self.outcome.as_ref().ok()?;
+        written.as_ref().map(|written| Token::of_write(written.dot))
     }
 
     /// Does not wait. The error is that of a change that could not be made at all.

@@ -12,7 +12,7 @@ use rejoin_core::store::StoreError;
 use rejoin_core::value::ValueError;
 use rejoin_net::backup::BackupError;
 use rejoin_net::keys::KeyError;
-use rejoin_net::replica::Lost;
+use rejoin_net::replica::{Lost, Missing};
 use rejoin_net::store::{LockError, OpenError as FileError};
 use rejoin_net::swarm::NetworkError;
 use thiserror::Error;
@@ -70,6 +70,14 @@ pub enum Error {
         got: usize,
         /// How many were asked for.
         wanted: usize,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// What a token has seen is not here yet. It comes when a device that has it is met.
+    #[error("not seen here after {} s: {}", after.as_secs(), all(missing))]
+    NotSeen {
+        /// What is missing.
+        missing: Vec<Missing>,
         /// How long was waited.
         after: Duration,
     },
@@ -153,11 +161,17 @@ impl Error {
             self,
             Self::Lock(_)
                 | Self::NotConfirmed { .. }
+                | Self::NotSeen { .. }
                 | Self::Network(NetworkError::Dial { .. })
                 | Self::NotInSync { .. }
                 | Self::Lost(_)
         )
     }
+}
+
+fn all(missing: &[Missing]) -> String {
+    let words: Vec<String> = missing.iter().map(Missing::to_string).collect();
+    words.join("; ")
 }
 
 fn listed(names: &[String]) -> String {

@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod causal;
 mod changes;
 mod commit;
 #[cfg(feature = "document")]
@@ -24,17 +25,17 @@ pub use commit::Commit;
 pub use error::{Error, Result};
 #[cfg(feature = "document")]
 pub use handles::Document;
-pub use handles::{Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set};
+pub use handles::{Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set, Trim};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};
 pub use rejoin_core as core;
-pub use rejoin_core::Value;
 #[cfg(feature = "document")]
 pub use rejoin_core::crdt::document::{Edit, Version, automerge};
+pub use rejoin_core::{Causality, Token, Value, VersionVector};
 pub use rejoin_net as net;
 pub use rejoin_net::backup::{BackupError, Progress, Saved};
-pub use rejoin_net::replica::{Status, SyncReport};
+pub use rejoin_net::replica::{Missing, Status, SyncReport};
 pub use rejoin_net::{Multiaddr, PeerId};
 pub use snapshot::Snapshot;
 pub use space::{ObjectInfo, Peer, Space};

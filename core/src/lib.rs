@@ -47,7 +47,7 @@ mod sync;
 pub mod tree;
 pub mod value;
 
-pub use clock::{Causality, HybridClock, Lamport, Timestamp, VersionVector};
+pub use clock::{Causality, HybridClock, Lamport, Timestamp, Token, VersionVector};
 pub use id::{DeviceKey, Dot, ReplicaId, Signature, SpaceId};
 pub use state::{image, remains};
 pub use value::Value;

@@ -1,7 +1,10 @@
 //! Logs.
 
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::time::Duration;
 
 use rejoin_core::ReplicaId;
 use rejoin_core::clock::Timestamp;
@@ -98,20 +101,64 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         self.0.read(|view, rows| view.is_empty(rows))
     }
 
-    /// Removes the entries before a place that this device sees, for everybody; some thousands a transaction. Says how many.
-    pub async fn trim(&self, before: &Place) -> Result<usize> {
-        let mut removed = 0;
-        loop {
-            let gone = self.0.write(|view, tx| view.trim(tx, before, TRIMMED)).await?;
-            removed += gone;
-            if gone < TRIMMED {
-                return Ok(removed);
-            }
-        }
+    /// Removes the entries before a place that this device sees, for everybody: begun when it is awaited, and says how
+    /// many went. Some thousands go in one transaction, so others may see a part of it gone before the rest.
+    pub fn trim(&self, before: &Place) -> Trim<T> {
+        Trim { log: self.clone(), before: *before }
     }
 
     /// The last entries whenever there may be others, first as they are.
     pub fn watch(&self, most: usize) -> Watch<Vec<Line<T>>> {
         self.0.watch(move |at| Self(at.clone(), PhantomData).tail(most))
+    }
+}
+
+/// Retention under way: see [`Log::trim`].
+///
+/// * `.await`: it is on this disk.
+/// * [`Trim::confirmed`]: other devices have it on theirs.
+#[must_use = "nothing is removed before it is awaited"]
+#[derive(Debug)]
+pub struct Trim<T> {
+    log: Log<T>,
+    before: Place,
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Trim<T> {
+    /// The same as [`Commit::confirmed`], for all of it. When too few have it in time all of it is removed here all the
+    /// same.
+    pub async fn confirmed(self, others: usize, within: Duration) -> Result<usize> {
+        let (removed, last) = self.run().await?;
+        last.confirmed(others, within).await.map(|_| removed)
+    }
+
+    /// Removes all of it; how much that is, and the last transaction, which is saved no sooner than the others.
+    async fn run(self) -> Result<(usize, Commit<usize>)> {
+        let (mut removed, mut last) = (0, None);
+        loop {
+            let commit = self.log.0.write(|view, tx| view.trim(tx, &self.before, TRIMMED));
+            let Some(&gone) = commit.value() else { return Ok((removed, commit)) };
+            removed += gone;
+            if gone < TRIMMED {
+                // One that removed nothing is nothing to wait for.
+                return Ok((removed, last.filter(|_| gone == 0).unwrap_or(commit)));
+            }
+            // One waits for the disk while the next is made.
+            if let Some(before) = last.replace(commit) {
+                before.await?;
+            }
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> IntoFuture for Trim<T> {
+    type Output = Result<usize>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<usize>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (removed, last) = self.run().await?;
+            last.await.map(|_| removed)
+        })
     }
 }

@@ -27,7 +27,7 @@ pub use counter::Counter;
 pub use document::Document;
 pub use flag::Flag;
 pub use list::List;
-pub use log::{Line, Log};
+pub use log::{Line, Log, Trim};
 pub use map::Map;
 pub use register::{MultiRegister, Register};
 pub use set::Set;

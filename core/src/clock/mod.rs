@@ -6,10 +6,12 @@
 mod frontier;
 mod hybrid;
 mod lamport;
+mod token;
 mod version_vector;
 
 pub use frontier::Frontier;
 pub use hybrid::{HybridClock, Timestamp};
 pub use lamport::Lamport;
+pub use token::Token;
 pub(crate) use version_vector::digest_of;
 pub use version_vector::{Causality, VersionVector};

@@ -3,6 +3,7 @@
 //! It owns the state over a [`Store`], the open sessions and what arrived by gossip too early. See
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
+mod causal;
 mod forks;
 mod gossip;
 #[cfg(test)]

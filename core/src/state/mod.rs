@@ -17,6 +17,7 @@ mod log;
 mod merging;
 mod moment;
 mod overlay;
+mod past;
 pub mod remains;
 mod remote;
 mod rename;

@@ -44,8 +44,16 @@ pub(crate) enum Inbox {
 /// Where the outcome of a sync asked for by hand goes.
 pub(crate) type Report = oneshot::Sender<Result<SyncReport, String>>;
 
-/// A commit on its way to the disk.
-type Committing = JoinHandle<(Commit, Result<Merged, StoreError>)>;
+/// A commit, and what became of it.
+type Outcome = (Commit, Result<Merged, StoreError>);
+
+/// A commit in flight.
+enum Committing {
+    /// On its way to the disk, which blocks a thread.
+    Disk(JoinHandle<Outcome>),
+    /// Done when it was asked for: there is no disk. It is reported like any other, after all that was to be done with it.
+    Memory(Outcome),
+}
 
 pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
@@ -105,7 +113,7 @@ impl Driver {
         self.on_peers(peers.as_mut());
         let done = loop {
             self.carry_out();
-            if self.shared.state().broken.is_some() {
+            if !self.settle_readers() {
                 break None;
             }
             let due = self.due();
@@ -184,12 +192,8 @@ impl Driver {
     fn carry_out_one(&mut self, output: Output) {
         match output {
             Output::Persist(commit) => {
-                let committer = self.committer.clone();
                 assert!(self.committing.is_none(), "the engine has one commit in flight at most");
-                self.committing = Some(tokio::task::spawn_blocking(move || {
-                    let result = committer.commit(&commit);
-                    (commit, result)
-                }));
+                self.committing = Some(self.commit(commit));
             }
             Output::Send { session, frame } => {
                 if self.links.get_mut(&session).is_some_and(|link| !link.send(frame)) {
@@ -212,6 +216,20 @@ impl Driver {
             }
             Output::Event(event) => self.on_event(event),
         }
+    }
+
+    /// Begins a commit. One that no disk has to be waited for is not worth a thread: each would cost the change that it
+    /// makes two hops between threads here, and two more on the way back.
+    fn commit(&self, commit: Commit) -> Committing {
+        let committer = self.committer.clone();
+        if matches!(committer, Committer::Memory) {
+            let result = committer.commit(&commit);
+            return Committing::Memory((commit, result));
+        }
+        Committing::Disk(tokio::task::spawn_blocking(move || {
+            let result = committer.commit(&commit);
+            (commit, result)
+        }))
     }
 
     fn on_event(&mut self, event: Event) {
@@ -291,6 +309,13 @@ impl Driver {
         self.input(Input::Gossiped { id, frame: data });
     }
 
+    /// Answers those who wait for what may have arrived in this round; `false` when nothing can arrive any more.
+    fn settle_readers(&self) -> bool {
+        let mut state = self.shared.state();
+        state.settle_readers();
+        state.broken.is_none()
+    }
+
     /// When the engine, or a stream to be opened, is due.
     fn due(&self) -> Option<Instant> {
         let timer = self.shared.state().engine.as_ref().and_then(|engine| engine.poll_timeout());
@@ -341,15 +366,27 @@ async fn arrived(hosted: &mut Option<Hosted>) -> Arrival {
 }
 
 /// The outcome of the commit in flight; waits for ever while there is none.
-async fn committed(committing: &mut Option<Committing>) -> (Commit, Result<Merged, StoreError>) {
-    let Some(task) = committing else { return std::future::pending().await };
-    let outcome = task.await;
-    *committing = None;
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is going away, and this task with it.
-        Err(_) => std::future::pending().await,
+async fn committed(committing: &mut Option<Committing>) -> Outcome {
+    match committing {
+        Some(Committing::Disk(task)) => {
+            let outcome = task.await;
+            *committing = None;
+            match outcome {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // The runtime is going away, and this task with it.
+                Err(_) => std::future::pending().await,
+            }
+        }
+        Some(Committing::Memory(_)) => {
+            // Whoever writes without a pause may not keep this thread from all other tasks.
+            tokio::task::coop::consume_budget().await;
+            match committing.take() {
+                Some(Committing::Memory(outcome)) => outcome,
+                _ => unreachable!("nobody else takes it"),
+            }
+        }
+        None => std::future::pending().await,
     }
 }
 

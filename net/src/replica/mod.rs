@@ -7,6 +7,7 @@
 //! What this replica learns is told as [`News`], to as many listeners as there are; a slow listener misses some and is
 //! told so, and holds up nobody.
 
+mod causal;
 mod contacts;
 mod driver;
 mod link;
@@ -28,6 +29,7 @@ use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::swarm::Network;
+pub use causal::Missing;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
 pub use shared::CLOSED;

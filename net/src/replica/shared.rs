@@ -76,6 +76,13 @@ impl State {
         self.waiting.settle_receipts(|dot| engine.map_or(dot, |engine| engine.current(dot)));
     }
 
+    /// Answers those who wait to see what others have seen.
+    pub(super) fn settle_readers(&mut self) {
+        if let Some(engine) = &self.engine {
+            self.waiting.settle_readers(|token| engine.has_seen(token));
+        }
+    }
+
     /// How many peers hold an own change.
     pub(super) fn holders(&self, dot: Dot) -> usize {
         self.waiting.holders(&self.engine.as_ref().map_or(dot, |engine| engine.current(dot)))

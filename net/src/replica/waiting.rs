@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use libp2p::PeerId;
 use rejoin_core::store::StoreError;
-use rejoin_core::{Dot, VersionVector};
+use rejoin_core::{Dot, Token, VersionVector};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -20,6 +20,8 @@ pub(super) type Outcome = oneshot::Receiver<Result<(), Lost>>;
 pub(super) struct Waiting {
     saves: Vec<(Dot, oneshot::Sender<Result<(), Lost>>)>,
     receipts: Vec<Receipt>,
+    /// Those who wait to see what others have seen.
+    readers: Vec<(Token, oneshot::Sender<()>)>,
     /// What each peer said that it holds durably, since the space was opened.
     held: BTreeMap<PeerId, VersionVector>,
     /// What some of them held before that.
@@ -36,7 +38,8 @@ struct Receipt {
 
 impl Waiting {
     pub(super) fn new(before: VersionVector) -> Self {
-        Self { saves: Vec::new(), receipts: Vec::new(), held: BTreeMap::new(), before, ended: false }
+        let (saves, receipts, readers) = Default::default();
+        Self { saves, receipts, readers, held: BTreeMap::new(), before, ended: false }
     }
 
     pub(super) fn for_save(&mut self, dot: Dot) -> Outcome {
@@ -52,6 +55,29 @@ impl Waiting {
         let (done, wait) = oneshot::channel();
         self.receipts.push(Receipt { dot, wanted, done });
         wait
+    }
+
+    /// [`Self::settle_readers`] is owed whenever something arrives.
+    pub(super) fn for_token(&mut self, token: Token) -> oneshot::Receiver<()> {
+        let (done, wait) = oneshot::channel();
+        if !self.ended {
+            self.readers.push((token, done));
+        }
+        wait
+    }
+
+    /// Answers those whose token was seen.
+    pub(super) fn settle_readers(&mut self, has_seen: impl Fn(&Token) -> bool) {
+        for (token, done) in std::mem::take(&mut self.readers) {
+            if done.is_closed() {
+                continue;
+            }
+            if has_seen(&token) {
+                let _ = done.send(());
+            } else {
+                self.readers.push((token, done));
+            }
+        }
     }
 
     /// Whether anybody waits for word from others.
@@ -83,6 +109,7 @@ impl Waiting {
     pub(super) fn end(&mut self, error: &StoreError) {
         self.on_lost(|_| false, error);
         self.receipts.clear();
+        self.readers.clear();
         self.ended = true;
     }
 
