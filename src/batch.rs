@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::handles::value_of;
+use crate::once::Keyed;
 use crate::{Counter, Error, Flag, List, Log, Map, MultiRegister, Register, Result, Set, Space};
 
 /// A transaction being written. What goes wrong in it is kept, and makes the whole batch fail.
@@ -13,11 +14,13 @@ pub struct Batch<'a, 'tx> {
     space: &'a Space,
     transaction: &'a mut Transaction<'tx, Storage>,
     failed: Option<Error>,
+    /// See [`Batch::once`].
+    pub(crate) keyed: Option<Keyed>,
 }
 
 impl<'a, 'tx> Batch<'a, 'tx> {
     pub(crate) fn new(space: &'a Space, transaction: &'a mut Transaction<'tx, Storage>) -> Self {
-        Self { space, transaction, failed: None }
+        Self { space, transaction, failed: None, keyed: None }
     }
 
     /// What went wrong first, if anything did.
@@ -38,7 +41,12 @@ impl<'a, 'tx> Batch<'a, 'tx> {
 
     /// Adds to a counter.
     pub fn add(&mut self, counter: &Counter, n: i64) {
-        self.act(counter.0.in_batch(self.space), |view, tx| view.add(tx, n));
+        let mut keyed = self.keyed.take();
+        self.act(counter.0.in_batch(self.space), |view, tx| match &mut keyed {
+            Some(keyed) => view.add_once(tx, &keyed.next(view.object()), n).map(drop),
+            None => view.add(tx, n),
+        });
+        self.keyed = keyed;
     }
 
     /// Takes away from a counter what this device sees.
@@ -96,7 +104,12 @@ impl<'a, 'tx> Batch<'a, 'tx> {
 
     /// Adds an item at the end of a list.
     pub fn push<T: Serialize + DeserializeOwned + 'static>(&mut self, list: &List<T>, value: T) {
-        self.act(list.0.in_batch(self.space), |view, tx| view.push(tx, value_of(&value)?).map(drop));
+        let mut keyed = self.keyed.take();
+        self.act(list.0.in_batch(self.space), |view, tx| match &mut keyed {
+            Some(keyed) => view.push_once(tx, &keyed.next(view.object()), value_of(&value)?).map(drop),
+            None => view.push(tx, value_of(&value)?).map(drop),
+        });
+        self.keyed = keyed;
     }
 
     /// Adds an entry to a log.

@@ -13,6 +13,7 @@ mod handles;
 mod incident;
 mod lost;
 mod node;
+mod once;
 mod place;
 mod snapshot;
 mod space;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rejoin::{Builder, Multiaddr};
+use rejoin::{Builder, Multiaddr, Token};
 
 use crate::failure::Failure;
 
@@ -14,7 +14,7 @@ use crate::failure::Failure;
     name = "rejoin",
     version,
     after_help = "\
-Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed in time, 4 damage found, 5 locked by another process.
+Exit codes: 0 done, 1 error, 2 usage, 3 not confirmed in time or not seen, 4 damage found, 5 locked by another process.
 SPACE/PATH is the name of a space and the path of an object in it, such as board/tasks.
 
   rejoin new board                        begin a space, and print the ticket for others
@@ -42,6 +42,12 @@ pub(crate) struct RequestArguments {
     /// How long to wait for that, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) within: u64,
+    /// First wait until this device has seen what `token` printed on another one, as long as --within says.
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = token)]
+    pub(crate) after: Option<Token>,
+    /// Print the token of the space afterwards: what has seen the change, for `--after` on another device.
+    #[arg(long, global = true)]
+    pub(crate) token: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -80,6 +86,19 @@ pub(crate) enum Command {
     Ls {
         /// The name of the space, or the beginning of its id.
         space: String,
+    },
+    /// Print what this device has seen of a space, for `--after` on another one.
+    Token {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+    },
+    /// Forget the keys of `--once` that were used so many days ago. What they did stays; a try that comes later counts again.
+    ForgetOnce {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+        /// How old, in days: longer than any try may take, and than any device is away.
+        #[arg(long, value_name = "DAYS")]
+        days: u32,
     },
     /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
     Serve(Serve),
@@ -127,6 +146,9 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
         /// The file; `-` reads standard input.
         #[arg(default_value = "-")]
         file: String,
+        /// Do it once, however often and wherever it is asked for under this key.
+        #[arg(long, value_name = "KEY")]
+        once: Option<String>,
     },
     /// Print changes as they happen, until interrupted.
     Watch {
@@ -228,6 +250,9 @@ pub(crate) enum Counter {
         /// How much.
         #[arg(default_value_t = 1, allow_negative_numbers = true)]
         n: i64,
+        /// Count it once, however often and wherever it is asked for under this key.
+        #[arg(long, value_name = "KEY")]
+        once: Option<String>,
     },
     /// Print the number.
     Get {
@@ -285,6 +310,13 @@ pub(crate) enum Map {
         /// The key, as text.
         key: String,
     },
+    /// Print the values of a key that were written at the same time as the one that shows.
+    Conflicts {
+        /// SPACE/PATH.
+        target: String,
+        /// The key, as text.
+        key: String,
+    },
     /// Remove a key.
     Rm {
         /// SPACE/PATH.
@@ -297,6 +329,36 @@ pub(crate) enum Map {
         /// SPACE/PATH.
         target: String,
     },
+}
+
+impl Map {
+    pub(crate) fn target(&self) -> &str {
+        let (Self::Put { target, .. }
+        | Self::Get { target, .. }
+        | Self::Conflicts { target, .. }
+        | Self::Rm { target, .. }
+        | Self::Ls { target }) = self;
+        target
+    }
+}
+
+impl List {
+    pub(crate) fn target(&self) -> &str {
+        let (Self::Push { target, .. }
+        | Self::Insert { target, .. }
+        | Self::Set { target, .. }
+        | Self::Mv { target, .. }
+        | Self::Rm { target, .. }
+        | Self::Ls { target }) = self;
+        target
+    }
+}
+
+impl Register {
+    pub(crate) fn target(&self) -> &str {
+        let (Self::Put { target, .. } | Self::Get { target } | Self::Conflicts { target }) = self;
+        target
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -502,9 +564,37 @@ pub(crate) enum Register {
         /// SPACE/PATH.
         target: String,
     },
+    /// Print the values that were written at the same time as the one that shows.
+    Conflicts {
+        /// SPACE/PATH.
+        target: String,
+    },
 }
 
 impl Command {
+    /// The space that it is about, and its path if it has one.
+    pub(crate) fn target(&self) -> Option<&str> {
+        match self {
+            Self::Token { space } | Self::ForgetOnce { space, .. } | Self::Ls { space } => Some(space),
+            Self::Batch { space, .. } | Self::Lost { space, .. } => Some(space),
+            Self::Import { target, .. } | Self::Export { target } | Self::Watch { target } => Some(target),
+            Self::Counter(Counter::Add { target, .. } | Counter::Get { target }) => Some(target),
+            Self::Set(
+                Set::Add { target, .. }
+                | Set::Rm { target, .. }
+                | Set::Has { target, .. }
+                | Set::Ls { target },
+            ) => Some(target),
+            Self::Map(command) => Some(command.target()),
+            Self::List(command) => Some(command.target()),
+            Self::Log(Log::Append { target, .. } | Log::Ls { target, .. } | Log::Trim { target, .. }) => {
+                Some(target)
+            }
+            Self::Register(command) => Some(command.target()),
+            _ => None,
+        }
+    }
+
     /// Whether it has to reach others by itself.
     pub(crate) fn needs_network(&self) -> bool {
         matches!(self, Self::Sync { .. } | Self::Watch { .. })
@@ -535,6 +625,10 @@ impl Command {
             _ => None,
         }
     }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    text.parse().map_err(|_| "it is no token: `rejoin token SPACE` prints one".into())
 }
 
 /// Where a user's data lies when nothing else was said.

@@ -60,7 +60,7 @@ impl From<&Error> for Failure {
             Error::Lock(LockError::Locked { .. }) | Error::File(FileError::InUse { .. }) => LOCKED,
             // A running node that is about to end did nothing, and lets go of the directory in a moment.
             Error::Store(StoreError::Io(words)) if words == CLOSED => LOCKED,
-            Error::NotConfirmed { .. } => NOT_CONFIRMED,
+            Error::NotConfirmed { .. } | Error::NotSeen { .. } => NOT_CONFIRMED,
             Error::Damaged(_)
             | Error::Backup(
                 BackupError::Image { error: ImageError::Damaged { .. }, .. }

@@ -35,6 +35,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Counter(Counter::Add { .. } | Counter::Get { .. }) => Render::Field("value"),
         Command::Set(Set::Ls { .. }) => Render::List,
         Command::Set(_) => Render::Field("present"),
+        Command::Map(Map::Conflicts { .. }) | Command::Register(Register::Conflicts { .. }) => Render::List,
         Command::Map(Map::Ls { .. }) => Render::Table(&["key", "value"]),
         Command::Map(Map::Rm { .. }) => Render::Field("key"),
         Command::Map(_) | Command::Register(Register::Put { .. } | Register::Get { .. }) => {
@@ -51,6 +52,8 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Doc(_) => Render::Field("value"),
         Command::Import { .. } => Render::Field("rows"),
         Command::Batch { .. } => Render::Field("acts"),
+        Command::Token { .. } => Render::Field("token"),
+        Command::ForgetOnce { .. } => Render::Field("forgotten"),
         Command::Peers => Render::Table(&["space", "peer", "addr", "connected", "in_sync", "behind"]),
         Command::Verify { .. } => Render::Table(&["name", "id", "sound", "error"]),
         Command::Backup { .. } => Render::Saved,
@@ -72,6 +75,10 @@ impl Render {
     }
 
     fn text(self, value: &Value) -> String {
+        // What --token adds to the answer of any command.
+        if let (Some(token), Self::Field(_) | Self::List | Self::Table(_)) = (value.get("token"), self) {
+            return plain(token);
+        }
         match self {
             Self::Json => value.to_string(),
             Self::Pretty => format!("{value:#}"),

@@ -188,6 +188,7 @@ mistakes! {
             let view = PnCounterView::at(PATH).unwrap();
             match update {
                 PnCounterUpdate::Add(n) => view.add(rows, (*n).into()),
+                PnCounterUpdate::AddOnce(..) => PnCounterView::update(rows, update),
                 PnCounterUpdate::Reset => {
                     let value = view.value(rows)?;
                     view.add(rows, -value)
@@ -200,9 +201,56 @@ mistakes! {
     a_reset_that_is_a_removal: ClearingReset in PnCounterView, breaks "meaning" {
         fn update<W: WriteRows>(rows: &mut W, update: &PnCounterUpdate) -> Result<(), W::Error> {
             match update {
-                PnCounterUpdate::Add(_) => PnCounterView::update(rows, update),
                 PnCounterUpdate::Reset => PnCounterView::at(PATH).unwrap().clear(rows),
+                _ => PnCounterView::update(rows, update),
             }
+        }
+    }
+
+    /// An addition under a key goes into the running total: each of two tries counts.
+    a_key_that_is_not_kept: KeylessCounter in PnCounterView, breaks "meaning" {
+        fn update<W: WriteRows>(rows: &mut W, update: &PnCounterUpdate) -> Result<(), W::Error> {
+            match update {
+                PnCounterUpdate::AddOnce(_, n) => PnCounterView::at(PATH).unwrap().add(rows, (*n).into()),
+                _ => PnCounterView::update(rows, update),
+            }
+        }
+    }
+
+    /// A reset removes what was added under keys, without a trace: a try that it had not seen counts again.
+    a_reset_that_forgets_keys: ForgetfulReset in PnCounterView, breaks "meaning" {
+        fn update<W: WriteRows>(rows: &mut W, update: &PnCounterUpdate) -> Result<(), W::Error> {
+            PnCounterView::update(rows, update)?;
+            if *update == PnCounterUpdate::Reset {
+                let (view, mut keyed) = (PnCounterView::at(PATH).unwrap(), Vec::new());
+                rows.scan(view.object(), &[], &mut |key, _| {
+                    keyed.extend((key.element().len() == 20).then(|| key.clone()));
+                    ControlFlow::Continue(())
+                })?;
+                keyed.into_iter().try_for_each(|key| rows.remove(key))?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Of two tries that differ both count.
+    a_row_of_a_key_that_is_a_sum: SummingKeys in PnCounterView, breaks "meaning" {
+        fn read(rows: &Rows) -> i64 {
+            let view = PnCounterView::at(PATH).unwrap();
+            let mut more = 0;
+            rows.scan(view.object(), &[], &mut |key, entries| {
+                if key.element().len() == 20 {
+                    let amounts = entries.iter().map(|entry| decode::<i64>(&entry.payload).unwrap());
+                    let amounts: Vec<i64> = amounts.collect();
+                    let all = if amounts.contains(&0) { 0 } else { amounts.iter().sum() };
+                    let newest = entries.iter().zip(&amounts).max_by_key(|(entry, _)| entry.rank());
+                    let shown = if amounts.contains(&0) { 0 } else { *newest.unwrap().1 };
+                    more += all - shown;
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            PnCounterView::read(rows) + more
         }
     }
 

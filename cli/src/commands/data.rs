@@ -22,10 +22,23 @@ pub(super) async fn counter(
     let (Counter::Add { target: at, .. } | Counter::Get { target: at }) = command;
     let (space, path) = target(node, at)?;
     let counter = space.counter(path);
-    if let Counter::Add { n, .. } = command {
-        settle(counter.add(*n), receipt).await?;
+    let mut said = json!({});
+    match command {
+        Counter::Add { n, once: Some(key), .. } => {
+            let add = space.batch(|batch| {
+                let is_first = batch.once(key)?;
+                if is_first {
+                    batch.add(&counter, *n);
+                }
+                Ok(is_first)
+            });
+            said["done_before"] = (!settle(add, receipt).await?).into();
+        }
+        Counter::Add { n, once: None, .. } => settle(counter.add(*n), receipt).await?,
+        Counter::Get { .. } => {}
     }
-    answer.say(json!({ "value": counter.get()? }));
+    said["value"] = counter.get()?.into();
+    answer.say(said);
     Ok(())
 }
 
@@ -67,10 +80,7 @@ pub(super) async fn map(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Map::Put { target: at, .. }
-    | Map::Get { target: at, .. }
-    | Map::Rm { target: at, .. }
-    | Map::Ls { target: at }) = command;
+    let at = command.target();
     let (space, path) = target(node, at)?;
     let map = space.map::<Value, Value>(path);
     let said = match command {
@@ -83,6 +93,7 @@ pub(super) async fn map(
             let value = map.get(key)?.ok_or_else(|| nothing(&format!("{at} {key}")))?;
             json!({ "key": key, "value": value })
         }
+        Map::Conflicts { key, .. } => map.conflicts(key)?.into(),
         Map::Rm { key, .. } => {
             settle(map.remove(key), receipt).await?;
             json!({ "key": key })
@@ -101,7 +112,7 @@ pub(super) async fn register(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (Register::Put { target: at, .. } | Register::Get { target: at }) = command;
+    let at = command.target();
     let (space, path) = target(node, at)?;
     let register = space.register::<Value>(path);
     let said = match command {
@@ -111,6 +122,10 @@ pub(super) async fn register(
             value
         }
         Register::Get { .. } => register.get()?.ok_or_else(|| nothing(at))?,
+        Register::Conflicts { .. } => {
+            answer.say(register.conflicts()?.into());
+            return Ok(());
+        }
     };
     answer.say(json!({ "value": said }));
     Ok(())

@@ -199,6 +199,7 @@ pub(super) async fn batch(
     node: &Node,
     name: &str,
     input: &str,
+    once: Option<&str>,
     receipt: Option<(usize, Duration)>,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
@@ -213,11 +214,18 @@ pub(super) async fn batch(
     let acts = lines.map(read).collect::<Result<Vec<_>, _>>()?;
     let count = acts.len();
     let commit = space.batch(|batch| {
-        acts.into_iter().for_each(|act| act.apply(&space, batch));
-        Ok(())
+        let is_first = once.map_or(Ok(true), |key| batch.once(key))?;
+        if is_first {
+            acts.into_iter().for_each(|act| act.apply(&space, batch));
+        }
+        Ok(is_first)
     });
-    settle(commit, receipt).await?;
-    answer.say(json!({ "acts": count }));
+    let is_first = settle(commit, receipt).await?;
+    let mut said = json!({ "acts": if is_first { count } else { 0 } });
+    if once.is_some() {
+        said["done_before"] = (!is_first).into();
+    }
+    answer.say(said);
     Ok(())
 }
 

@@ -10,10 +10,11 @@ mod status;
 
 use std::io::Read;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rejoin::{Commit, Error, Node, Restore, Salvage, Space};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::arguments::{Arguments, Command, RequestArguments};
 use crate::failure::{ERROR, Failure};
@@ -111,7 +112,32 @@ impl<'a> Answer<'a> {
 
 /// Does what a command asks.
 pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>) -> Result<(), Failure> {
-    let receipt = request.arguments.receipt();
+    let arguments = &request.arguments;
+    let receipt = arguments.receipt();
+    let about = match arguments.command.target() {
+        Some(target) => Some(space(node, target.split('/').next().unwrap_or(target))?),
+        None if arguments.after.is_some() || arguments.token => {
+            return Err(Failure::usage("this command is not about one space: it has no token".into()));
+        }
+        None => None,
+    };
+    if let (Some(space), Some(token)) = (&about, &arguments.after) {
+        space.read_after(token, Duration::from_secs(arguments.within)).await?;
+    }
+    perform(node, request, receipt, answer).await?;
+    let is_asked = arguments.token || matches!(arguments.command, Command::Token { .. });
+    if let Some(space) = about.filter(|_| is_asked) {
+        answer.say(json!({ "token": space.token()?.to_string() }));
+    }
+    Ok(())
+}
+
+async fn perform(
+    node: &Node,
+    request: &Request,
+    receipt: Option<(usize, Duration)>,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
     match &request.arguments.command {
         Command::Init => spaces::init(node, answer),
         Command::New { name } => spaces::new(node, name, answer).await?,
@@ -130,10 +156,13 @@ pub(crate) async fn run(node: &Node, request: &Request, answer: &mut Answer<'_>)
             let input = request.input.as_deref().unwrap_or_default();
             import::import(node, target, input, receipt, answer).await?;
         }
-        Command::Batch { space, .. } => {
+        Command::Batch { space, once, .. } => {
             let input = request.input.as_deref().unwrap_or_default();
-            import::batch(node, space, input, receipt, answer).await?;
+            import::batch(node, space, input, once.as_deref(), receipt, answer).await?;
         }
+        // Printed below, as after any other command.
+        Command::Token { .. } => {}
+        Command::ForgetOnce { space, days } => spaces::forget_once(node, space, *days, answer).await?,
         Command::Export { target } => data::export(node, target, answer)?,
         Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,
@@ -189,7 +218,7 @@ fn space(node: &Node, name: &str) -> Result<Space, Failure> {
 /// Waits as long as was asked for.
 async fn settle<T: Send + 'static>(
     commit: Commit<T>,
-    receipt: Option<(usize, std::time::Duration)>,
+    receipt: Option<(usize, Duration)>,
 ) -> Result<T, Failure> {
     Ok(match receipt {
         Some((devices, within)) => commit.confirmed(devices, within).await?,

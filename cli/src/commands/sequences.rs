@@ -18,12 +18,7 @@ pub(super) async fn list(
     receipt: Receipt,
     answer: &mut Answer<'_>,
 ) -> Result<(), Failure> {
-    let (List::Push { target: at, .. }
-    | List::Insert { target: at, .. }
-    | List::Set { target: at, .. }
-    | List::Mv { target: at, .. }
-    | List::Rm { target: at, .. }
-    | List::Ls { target: at }) = command;
+    let at = command.target();
     let (space, path) = target(node, at)?;
     let list = space.list::<Value>(path);
     let item = |word: &str| {
@@ -92,9 +87,11 @@ pub(super) async fn log(
         }
         Log::Ls { from: None, last, .. } => log.tail(last.unwrap_or(usize::MAX))?.iter().map(line).collect(),
         Log::Trim { keep, .. } => {
-            let removed = match log.tail(*keep)?.first() {
-                Some(first) => log.trim(&first.place).await?,
-                None => log.trim(&Place::END).await?,
+            let kept = log.tail(*keep)?;
+            let trim = log.trim(kept.first().map_or(&Place::END, |first| &first.place));
+            let removed = match receipt {
+                Some((devices, within)) => trim.confirmed(devices, within).await?,
+                None => trim.await?,
             };
             json!({ "removed": removed })
         }

@@ -1,5 +1,7 @@
 //! Spaces: begin, join, list, invite.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rejoin::{Grant, Node, Space};
 use serde_json::json;
 
@@ -56,6 +58,19 @@ pub(super) fn objects(node: &Node, space: &str, answer: &mut Answer<'_>) -> Resu
     Ok(())
 }
 
+pub(super) async fn forget_once(
+    node: &Node,
+    space: &str,
+    days: u32,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    let before = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
+    let forgotten = super::space(node, space)?.forget_once(before).await?;
+    answer.say(json!({ "forgotten": forgotten }));
+    Ok(())
+}
+
 /// What people call a kind.
 pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
     use rejoin::core::row::Kind;
@@ -70,6 +85,7 @@ pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
         Kind::LIST => "list",
         Kind::LOG => "log",
         Kind::DOCUMENT => "doc",
+        Kind::ONCE => "once",
         Kind(other) => return format!("kind-{other}"),
     };
     name.to_owned()

@@ -142,8 +142,13 @@ fn nobody_there_to_confirm_is_told_in_time_and_the_change_stays() {
     home.refused(&add, NOT_CONFIRMED, "0 of 1 devices have it after 1 s; the change is kept");
     let serving = home.serve(&[]);
     home.refused(&add, NOT_CONFIRMED, "0 of 1 devices have it after 1 s; the change is kept");
+    // A trim is several transactions, and waits for the last one.
+    home.json(&["log", "append", "board/l", "one"]);
+    let trim = ["--confirm", "1", "--within", "1", "log", "trim", "board/l", "--keep", "0"];
+    home.refused(&trim, NOT_CONFIRMED, "0 of 1 devices have it after 1 s; the change is kept");
     serving.stop();
     assert_eq!(home.json(&["counter", "get", "board/n"])["value"], 2);
+    assert_eq!(home.json(&["log", "ls", "board/l"]), json!([]));
 }
 
 #[test]

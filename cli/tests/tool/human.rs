@@ -65,6 +65,12 @@ const SCRIPT: &[(&[&str], &str)] = &[
     (&["status"], ""),
     (&["new", "plan"], ""),
     (&["ls", "nowhere"], ""),
+    (&["map", "conflicts", "board/tasks", "t1"], ""),
+    (&["counter", "add", "board/likes", "5", "--once", "k1"], ""),
+    (&["counter", "add", "board/likes", "5", "--once", "k1", "--token"], ""),
+    (&["forget-once", "board", "--days", "0"], ""),
+    (&["token", "board"], ""),
+    (&["spaces", "--token"], ""),
 ];
 
 fn transcript(home: &Home) -> String {

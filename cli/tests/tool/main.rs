@@ -11,6 +11,7 @@
 //! | [`rollback`] | copies, restored backups, damaged stores: nothing is lost, and it is said |
 //! | [`disk`] | a full disk, a read-only one |
 //! | [`process`] | signals, locks, commands at the same moment, long paths |
+//! | [`once`] | acts that are asked for again after a kill, tokens |
 //! | [`hostile`] | strangers at the port and at the socket |
 //!
 //! [`support`] runs the command, [`normal`] takes out of an answer what differs from run to run.
@@ -23,6 +24,7 @@ mod hostile;
 mod human;
 mod manners;
 mod normal;
+mod once;
 mod process;
 mod rollback;
 mod shapes;

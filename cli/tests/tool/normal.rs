@@ -65,6 +65,12 @@ fn placeholder(word: &str) -> Option<&'static str> {
             Some("<ms>")
         }
         _ if is_uuid => Some("<uuid>"),
+        _ if word
+            .split_once(':')
+            .is_some_and(|(id, seq)| id.len() == 32 && is_hex(id) && !seq.is_empty()) =>
+        {
+            Some("<token>")
+        }
         _ if word.starts_with("12D3KooW") => Some("<peer>"),
         _ if word.starts_with("/ip4/127.0.0.1/") => Some("<addr>"),
         _ if word.starts_with("rejoin:") && word.len() > 40 => Some("<ticket>"),
@@ -79,6 +85,7 @@ fn what_differs_is_taken_out_and_the_rest_stays() {
     let normal = serde_json::json!({ "id": "<hex64>", "time": "<ms>", "rows": 7, "list": ["<addr>", "a b"] });
     assert_eq!(json(&value), normal);
     assert_eq!(words(&format!("board\t{hex}\ttrue")), "board\t<hex64>\ttrue");
+    assert_eq!(words(&format!("{}:17", &hex[..32])), "<token>");
     assert_eq!(words("1c6be935-a705-834b-87f0-2b308496e8ae é"), "<uuid> é");
     assert_eq!(words(&format!("1795817931288\t{}", &hex[..48])), "<ms>\t<hex48>");
     // A number where text belongs, or the other way round, is seen.

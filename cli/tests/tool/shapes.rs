@@ -81,6 +81,13 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("verify", &["verify"], None),
     ("verify-one", &["verify", "board"], None),
     ("lost-none", &["lost", "board"], None),
+    ("map-conflicts", &["map", "conflicts", "board/tasks", "t1"], None),
+    ("register-conflicts", &["register", "conflicts", "board/title"], None),
+    ("counter-add-once", &["counter", "add", "board/likes", "5", "--once", "k1"], None),
+    ("counter-add-again", &["counter", "add", "board/likes", "5", "--once", "k1"], None),
+    ("batch-once", &["batch", "board", "--once", "k2"], Some("{\"counter\":\"likes\",\"add\":-1}\n")),
+    ("forget-once", &["forget-once", "board", "--days", "30"], None),
+    ("token", &["token", "board"], None),
 ];
 
 /// Fixtures of what needs a second node, checked below; `lost` where two histories meet.

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | 16 bytes: replica id | its running total (grow only), or its totals up and down |
 //! | 17 bytes: replica id, 0 | what resets have seen of its totals up and down; written by whoever resets |
+//! | 20 bytes: hash of a key | what was added under the key, by anybody: see once.rs |
 //!
 //! Concurrent cases:
 //! * *Change and change*: different rows, both count.
@@ -33,7 +34,7 @@ use core::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::view::view;
-use super::{Keys, Standalone, view as rows_of};
+use super::{Keys, Standalone, once, view as rows_of};
 use crate::codec;
 use crate::id::ReplicaId;
 use crate::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, WriteRows};
@@ -125,34 +126,38 @@ impl PnCounterView {
 
     /// The sum of all changes that no reset had seen. A sum outside of `i64` reads as the nearest `i64`.
     pub fn value<R: ReadRows>(&self, rows: &R) -> Result<i64, R::Error> {
-        let sum = self.parts(rows)?.values().map(Part::value).fold(0, i128::saturating_add);
+        let (parts, keyed) = self.parts(rows)?;
+        let sum = parts.values().map(Part::value).fold(keyed, i128::saturating_add);
         let bounded = sum.clamp(i64::MIN.into(), i64::MAX.into());
         Ok(i64::try_from(bounded).expect("clamped"))
     }
 
     /// Takes away what the writer sees: the value is 0 then, and a change that the writer did not see yet will count
-    /// once it arrives. Writes a row for each replica that has counted since the last reset.
+    /// once it arrives. Writes a row for each replica, and for each key, that has counted since the last reset.
     pub fn reset<W: WriteRows>(&self, rows: &mut W) -> Result<(), W::Error> {
-        for (replica, part) in self.parts(rows)? {
+        for (replica, part) in self.parts(rows)?.0 {
             let seen = part.total.max(part.reset);
             if seen != part.reset {
                 rows.put(reset_row(&self.0, &replica)?, payload(&seen))?;
             }
         }
-        Ok(())
+        self.reset_once(rows)
     }
 
-    fn parts<R: ReadRows>(&self, rows: &R) -> Result<BTreeMap<ReplicaId, Part>, R::Error> {
-        let mut parts = BTreeMap::<ReplicaId, Part>::new();
+    /// The part of each replica, and what was added under keys.
+    fn parts<R: ReadRows>(&self, rows: &R) -> Result<(BTreeMap<ReplicaId, Part>, i128), R::Error> {
+        let (mut parts, mut keyed) = (BTreeMap::<ReplicaId, Part>::new(), 0_i128);
         rows_of::scan(&self.0, rows, &Keys::All, |element, entries| {
             if let Some(replica) = replica_of(element) {
                 parts.entry(replica).or_default().total = own_total(entries, &replica).unwrap_or_default();
             } else if let Some(replica) = element.strip_suffix(&[0]).and_then(replica_of) {
                 parts.entry(replica).or_default().reset = noted(entries);
+            } else if let Some(amount) = once::keyed(element, entries) {
+                keyed = keyed.saturating_add(amount.into());
             }
             ControlFlow::Continue(())
         })?;
-        Ok(parts)
+        Ok((parts, keyed))
     }
 }
 

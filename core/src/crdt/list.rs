@@ -26,7 +26,7 @@ use core::ops::ControlFlow;
 use core::str::FromStr;
 
 use super::spot::Spot;
-use super::{Standalone, view::view};
+use super::{OnceKey, Standalone, view::view};
 use crate::error::CodecError;
 use crate::id::{Dot, domain, hash, parse_hex, write_hex};
 use crate::row::stored::{push_varint, take_varint};
@@ -233,6 +233,25 @@ impl ListView {
     pub fn push<W: WriteRows>(&self, rows: &mut W, value: impl Into<Value>) -> Result<ItemId, W::Error> {
         let length = self.len(rows)?;
         self.insert(rows, length, value)
+    }
+
+    /// Adds an item at the end under a key: one item, whoever adds under it. Of tries that had not seen each other the
+    /// newest shows; one that had not seen the removal of the item brings it back.
+    pub fn push_once<W: WriteRows>(
+        &self,
+        rows: &mut W,
+        key: &OnceKey,
+        value: impl Into<Value>,
+    ) -> Result<ItemId, W::Error> {
+        let id = ItemId(key.cut());
+        let row = self.row(id, VALUE)?;
+        if rows.entries(&row)?.is_empty() {
+            let whole = self.whole(rows)?;
+            let items: Vec<&Placed> = whole.items.iter().collect();
+            let spot = spot_at(&items, items.len(), rows.fresh())?;
+            rows.put(row, encode_home(&spot, &value.into())?)?;
+        }
+        Ok(id)
     }
 
     /// Gives an item another value. One that is not there is an error.

@@ -17,6 +17,7 @@
 //! | [`ListView`] | name of the item | value and place; place after a move | items in order | an edit wins, a move does not |
 //! | [`LogView`] | time, author, number | value | entries in order | nothing is updated; what a removal saw goes |
 //! | `document::DocumentView` | hash of a change | an Automerge change | JSON and text | Automerge's rules |
+//! | [`OnceView`] | hash of a key | | keys of acts that are done | a try beats forgetting |
 //!
 //! *Newest* is the largest (timestamp, dot) among entries that no write has seen; a write that has seen another always
 //! beats it, whatever the clocks say.
@@ -41,6 +42,7 @@ mod flag;
 mod list;
 mod log;
 mod map;
+mod once;
 mod register;
 mod set;
 mod spot;
@@ -56,6 +58,7 @@ pub use flag::{Flag, FlagView};
 pub use list::{Item, ItemId, List, ListView};
 pub use log::{Log, LogEntry, LogView, Place};
 pub use map::{LwwMap, LwwMapView};
+pub use once::{OnceKey, OnceView};
 pub use register::{LwwRegister, LwwRegisterView, MvRegister, MvRegisterView};
 pub use set::{OrSet, OrSetView};
 pub use standalone::Standalone;

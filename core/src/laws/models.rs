@@ -11,8 +11,8 @@ use quickcheck::{Arbitrary, Gen};
 
 use super::{Lawful, Record, Write};
 use crate::crdt::{
-    FlagView, GCounterView, Keys, ListView, LogView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView,
-    Place, PnCounterView, View,
+    FlagView, GCounterView, Keys, ListView, LogView, LwwMapView, LwwRegisterView, MvRegisterView, OnceKey,
+    OrSetView, Place, PnCounterView, View,
 };
 use crate::id::ReplicaId;
 use crate::row::{Rows, WriteRows};
@@ -99,17 +99,24 @@ fn running_total(record: &Record<'_, GCounterUpdate>, writer: ReplicaId) -> u64 
 pub enum PnCounterUpdate {
     /// Adds a number.
     Add(i8),
+    /// Adds the second number, which is not 0, under a key.
+    AddOnce(u8, i8),
     /// Takes away what is seen.
     Reset,
 }
 
 impl Arbitrary for PnCounterUpdate {
     fn arbitrary(g: &mut Gen) -> Self {
-        if one_in(g, 4) { Self::Reset } else { Self::Add(i8::arbitrary(g) % 5) }
+        match u8::arbitrary(g) % 8 {
+            0 | 1 => Self::Reset,
+            2..5 => Self::AddOnce(key(g), 1 + i8::arbitrary(g).rem_euclid(100)),
+            _ => Self::Add(i8::arbitrary(g) % 5),
+        }
     }
 }
 
-/// The sum of the changes that no reset had seen.
+/// The sum of the changes that no reset had seen. Of those under one key the newest counts that had seen no other, and none
+/// of them if a reset had seen any.
 impl Lawful for PnCounterView {
     type Update = PnCounterUpdate;
     type Read = i64;
@@ -117,6 +124,9 @@ impl Lawful for PnCounterView {
     fn update<W: WriteRows>(rows: &mut W, update: &PnCounterUpdate) -> Result<(), W::Error> {
         match update {
             PnCounterUpdate::Add(n) => tested::<Self>().add(rows, (*n).into()),
+            PnCounterUpdate::AddOnce(key, n) => {
+                tested::<Self>().add_once(rows, &once(*key), (*n).into()).map(drop)
+            }
             PnCounterUpdate::Reset => tested::<Self>().reset(rows),
         }
     }
@@ -128,11 +138,31 @@ impl Lawful for PnCounterView {
     fn expected(record: &Record<'_, PnCounterUpdate>) -> i64 {
         let counting = record.iter().filter_map(|write| match write.update {
             PnCounterUpdate::Add(n) => Some((write, i64::from(n))),
-            PnCounterUpdate::Reset => None,
+            PnCounterUpdate::AddOnce(..) | PnCounterUpdate::Reset => None,
         });
         let unseen = |write| !record.is_seen_by(write, |update| *update == PnCounterUpdate::Reset);
-        counting.filter(|(write, _)| unseen(write)).map(|(_, n)| n).sum()
+        let plain: i64 = counting.filter(|(write, _)| unseen(write)).map(|(_, n)| n).sum();
+        plain + (0..KEYS).map(|key| counted_once(record, key)).sum::<i64>()
     }
+}
+
+fn once(key: u8) -> OnceKey {
+    OnceKey::new(if key == 0 { "one" } else { "another" }).act(key.into())
+}
+
+fn counted_once(record: &Record<'_, PnCounterUpdate>, key: u8) -> i64 {
+    let tries = record.iter().filter_map(|write| match write.update {
+        PnCounterUpdate::AddOnce(other, n) if other == key => Some((write, i64::from(n))),
+        _ => None,
+    });
+    let tries: Vec<_> = tries.collect();
+    let is_reset = |write| record.is_seen_by(write, |update| *update == PnCounterUpdate::Reset);
+    if tries.iter().any(|(write, _)| is_reset(write)) {
+        return 0;
+    }
+    let is_first = |write: &Write<_>| !tries.iter().any(|(other, _)| write.seen.contains(&other.id));
+    let first = tries.iter().filter(|(write, _)| is_first(write));
+    first.max_by_key(|(write, _)| write.rank()).map_or(0, |(_, n)| *n)
 }
 
 /// An update of an [`OrSetView`].

@@ -45,6 +45,8 @@ impl Kind {
     pub const LOG: Self = Self(9);
     /// An Automerge document; core knows what it holds with the feature `document`.
     pub const DOCUMENT: Self = Self(10);
+    /// [`crate::crdt::OnceView`].
+    pub const ONCE: Self = Self(12);
 }
 
 /// The key of one row. Compares as its bytes do.
