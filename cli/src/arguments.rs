@@ -92,7 +92,8 @@ pub(crate) enum Command {
         /// The name of the space, or the beginning of its id.
         space: String,
     },
-    /// Forget the keys of `--once` that were used so many days ago. What they did stays; a try that comes later counts again.
+    /// Forget the keys of `--once` that are older than some days. What they did stays.
+    #[command(after_help = "A try that comes after that counts again.")]
     ForgetOnce {
         /// The name of the space, or the beginning of its id.
         space: String,
