@@ -1,5 +1,6 @@
 //! One transaction over any objects of a space: all of it is seen, here and everywhere, or nothing.
 
+use rejoin_core::ReplicaId;
 use rejoin_core::engine::{Transaction, WriteError};
 use rejoin_net::replica::Storage;
 use serde::Serialize;
@@ -7,7 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::handles::value_of;
 use crate::once::Keyed;
-use crate::{Counter, Error, Flag, List, Log, Map, MultiRegister, Register, Result, Set, Space};
+use crate::{
+    BoundedCounter, Counter, Error, Flag, List, Log, Map, MultiRegister, Register, Result, Set, Space,
+};
 
 /// A transaction being written. What goes wrong in it is kept, and makes the whole batch fail.
 pub struct Batch<'a, 'tx> {
@@ -52,6 +55,21 @@ impl<'a, 'tx> Batch<'a, 'tx> {
     /// Takes away from a counter what this device sees.
     pub fn reset(&mut self, counter: &Counter) {
         self.act(counter.0.in_batch(self.space), |view, tx| view.reset(tx));
+    }
+
+    /// Adds to a bounded counter.
+    pub fn increment(&mut self, counter: &BoundedCounter, n: u64) {
+        self.act(counter.0.in_batch(self.space), |view, tx| view.increment(tx, n));
+    }
+
+    /// Takes from a bounded counter, or fails when this device may not take so much.
+    pub fn decrement(&mut self, counter: &BoundedCounter, n: u64) {
+        self.act(counter.0.in_batch(self.space), |view, tx| view.decrement(tx, n));
+    }
+
+    /// Gives rights of a bounded counter to another replica, or fails when this device does not have so many.
+    pub fn transfer(&mut self, counter: &BoundedCounter, to: &ReplicaId, n: u64) {
+        self.act(counter.0.in_batch(self.space), |view, tx| view.transfer(tx, to, n));
     }
 
     /// Adds an element to a set.

@@ -89,7 +89,9 @@ pub(crate) fn key_of(row: &RowKey) -> Option<Value> {
 /// What an entry says in an object of this kind.
 pub(crate) fn value_of(row: &RowKey, entry: &Entry) -> Value {
     match row.kind() {
-        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER | Kind::DOCUMENT => Value::Bool(true),
+        Kind::OR_SET | Kind::PN_COUNTER | Kind::G_COUNTER | Kind::BOUNDED_COUNTER | Kind::DOCUMENT => {
+            Value::Bool(true)
+        }
         Kind::LIST => ListView::value_of(entry).unwrap_or(Value::Bool(true)),
         _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
     }

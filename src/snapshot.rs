@@ -4,7 +4,7 @@ use rejoin_core::engine::Reader;
 use rejoin_net::replica::Storage;
 
 use crate::handles::{key_of, typed};
-use crate::{Counter, List, Map, Register, Result, Set};
+use crate::{BoundedCounter, Counter, List, Map, Register, Result, Set};
 use rejoin_core::crdt::Keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,11 @@ pub struct Snapshot(pub(crate) rejoin_core::engine::Snapshot<Storage>);
 impl Snapshot {
     /// A counter's number.
     pub fn counter(&self, counter: &Counter) -> Result<i64> {
+        Ok(counter.0.view()?.value(&self.rows())?)
+    }
+
+    /// A bounded counter's number.
+    pub fn bounded_counter(&self, counter: &BoundedCounter) -> Result<i64> {
         Ok(counter.0.view()?.value(&self.rows())?)
     }
 

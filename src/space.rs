@@ -8,7 +8,7 @@ use rejoin_core::id::Root;
 use rejoin_core::identity::{Ed25519, Genesis};
 use rejoin_core::row::Kind;
 use rejoin_core::store::StoreError;
-use rejoin_core::{SpaceId, VersionVector, codec};
+use rejoin_core::{ReplicaId, SpaceId, VersionVector, codec};
 use rejoin_net::Multiaddr;
 use rejoin_net::replica::{News, Replica};
 use rejoin_net::swarm::Network;
@@ -17,8 +17,8 @@ use crate::handles::At;
 use crate::node::{backup, blocking};
 use crate::place::Facts;
 use crate::{
-    Batch, Changes, Commit, Counter, Error, Flag, Grant, Incident, List, Log, Map, MultiRegister,
-    Quarantined, Register, Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
+    Batch, BoundedCounter, Changes, Commit, Counter, Error, Flag, Grant, Incident, List, Log, Map,
+    MultiRegister, Quarantined, Register, Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -75,6 +75,12 @@ impl Space {
         self.0.replica.space()
     }
 
+    /// The id that this device writes under here: others name it to give rights of a bounded counter. None before the first
+    /// write. A store that was restored or copied gets another one, and so does one that met another history of its own.
+    pub fn author(&self) -> Result<Option<ReplicaId>> {
+        Ok(self.0.replica.author()?)
+    }
+
     pub(crate) fn replica(&self) -> &Replica {
         &self.0.replica
     }
@@ -82,6 +88,11 @@ impl Space {
     /// The counter at a path.
     pub fn counter(&self, path: &str) -> Counter {
         Counter(At::new(self, path))
+    }
+
+    /// The bounded counter at a path.
+    pub fn bounded_counter(&self, path: &str) -> BoundedCounter {
+        BoundedCounter(At::new(self, path))
     }
 
     /// The set at a path.

@@ -2,8 +2,8 @@
 //! what they are.
 
 use rejoin_core::crdt::{
-    FlagView, GCounterView, ListView, LogView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView,
-    PnCounterView,
+    BoundedCounterView, FlagView, GCounterView, ListView, LogView, LwwMapView, LwwRegisterView,
+    MvRegisterView, OrSetView, PnCounterView,
 };
 use rejoin_core::laws::{CASES, Lawful, check_laws, violation};
 
@@ -26,6 +26,11 @@ fn g_counter() {
 #[test]
 fn pn_counter() {
     check::<PnCounterView>();
+}
+
+#[test]
+fn bounded_counter() {
+    check::<BoundedCounterView>();
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 
 use rejoin_core::codec::{decode, encode};
 use rejoin_core::crdt::{
-    Draft, FlagView, GCounterView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView, PnCounterView,
+    BoundedCounterView, Draft, FlagView, GCounterView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView, PnCounterView,
 };
 use rejoin_core::laws::{
-    CASES, GCounterUpdate, Lawful, MapUpdate, PATH, PnCounterUpdate, Record, RegisterUpdate, SetUpdate,
+    BoundedUpdate, CASES, GCounterUpdate, Lawful, MapUpdate, PATH, PnCounterUpdate, Record, RegisterUpdate, SetUpdate,
     violation,
 };
 use rejoin_core::row::merge::Holder;
@@ -251,6 +251,35 @@ mistakes! {
             })
             .unwrap();
             PnCounterView::read(rows) + more
+        }
+    }
+
+    /// A decrement asks for the value of the whole counter: two that take the last one both get it.
+    a_bounded_counter_that_trusts_the_value: ValueAsRights in BoundedCounterView, breaks "meaning" {
+        fn update<W: WriteRows>(rows: &mut W, update: &BoundedUpdate) -> Result<(), W::Error> {
+            let view = BoundedCounterView::at(PATH).unwrap();
+            match update {
+                BoundedUpdate::Decrement(n) if view.value(rows)? >= i64::from(*n) => view.recount(rows, 0, (*n).into()),
+                _ => BoundedCounterView::update(rows, update),
+            }
+        }
+    }
+
+    /// A transfer is an addition at the receiver, and nothing is taken from the giver.
+    a_transfer_that_costs_nothing: FreeTransfer in BoundedCounterView, breaks "meaning" {
+        fn read(rows: &Rows) -> <BoundedCounterView as Lawful>::Read {
+            let (value, mut rights, sound) = BoundedCounterView::read(rows);
+            rows.scan(BoundedCounterView::at(PATH).unwrap().object(), &[], &mut |key, entries| {
+                if let [giver @ .., _] = key.element() && giver.len() == 31 {
+                    let giver = ReplicaId::from_bytes(giver[..16].try_into().unwrap());
+                    let given: u64 = decode(&entries[0].payload).unwrap();
+                    *rights.entry(giver).or_default() += i64::try_from(given).unwrap();
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            rights.retain(|_, rights| *rights != 0);
+            (value, rights, sound)
         }
     }
 

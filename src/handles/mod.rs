@@ -2,6 +2,7 @@
 //!
 //! Reads are plain calls that see every own write at once. Writes return a [`Commit`].
 
+mod bounded;
 mod counter;
 #[cfg(feature = "document")]
 mod document;
@@ -22,6 +23,7 @@ use rejoin_net::replica::Storage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use bounded::BoundedCounter;
 pub use counter::Counter;
 #[cfg(feature = "document")]
 pub use document::Document;

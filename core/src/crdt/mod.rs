@@ -14,6 +14,7 @@
 //! | [`LwwRegisterView`] | | value | the newest value | put wins |
 //! | [`MvRegisterView`] | | value | all concurrent values | put wins |
 //! | [`FlagView`] | | true or false | true if any entry is | enable wins |
+//! | [`BoundedCounterView`] | replica id, or two | running totals up and down, or given | the sum, never below 0 | nothing is removed |
 //! | [`ListView`] | name of the item | value and place; place after a move | items in order | an edit wins, a move does not |
 //! | [`LogView`] | time, author, number | value | entries in order | nothing is updated; what a removal saw goes |
 //! | `document::DocumentView` | hash of a change | an Automerge change | JSON and text | Automerge's rules |
@@ -33,6 +34,7 @@
 //! types (INRIA RR-7506, 2011), for the types; Almeida, Shoker, Baquero, Delta state replicated data types (arXiv
 //! 1603.01529), for their form over dots.
 
+mod bounded;
 mod carry;
 mod counter;
 #[cfg(feature = "document")]
@@ -49,6 +51,7 @@ mod spot;
 mod standalone;
 mod view;
 
+pub use bounded::{BoundedCounter, BoundedCounterView};
 pub(crate) use carry::Counters;
 pub use counter::{GCounter, GCounterView, PnCounter, PnCounterView};
 #[cfg(feature = "document")]

@@ -18,9 +18,19 @@ pub trait View: Sized {
     fn object(&self) -> &Object;
 }
 
-/// Declares a view: its struct, its address, and `clear`.
+/// Declares a view: its struct, its address, and `clear`, unless it is to be `kept`.
 macro_rules! view {
     ($(#[$doc:meta])* $name:ident, $kind:ident) => {
+        $crate::crdt::view::view!($(#[$doc])* $name, $kind, kept);
+
+        impl $name {
+            /// Removes every row that the writer sees. Concurrent writes survive.
+            pub fn clear<W: $crate::row::WriteRows>(&self, rows: &mut W) -> Result<(), W::Error> {
+                $crate::crdt::view::clear(&self.0, rows)
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $kind:ident, kept) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct $name($crate::row::Object);
@@ -34,11 +44,6 @@ macro_rules! view {
             /// The object that it shows.
             pub const fn object(&self) -> &$crate::row::Object {
                 &self.0
-            }
-
-            /// Removes every row that the writer sees. Concurrent writes survive.
-            pub fn clear<W: $crate::row::WriteRows>(&self, rows: &mut W) -> Result<(), W::Error> {
-                $crate::crdt::view::clear(&self.0, rows)
             }
         }
 

@@ -31,6 +31,7 @@
 //! ```
 
 mod arbitrary;
+mod bounded;
 mod check;
 #[cfg(feature = "document")]
 mod document;
@@ -46,6 +47,7 @@ use quickcheck::{Arbitrary, Gen};
 
 #[cfg(feature = "document")]
 pub use document::DocumentUpdate;
+pub use bounded::BoundedUpdate;
 pub use history::{History, Record, Step, Write};
 pub use models::{
     FlagUpdate, GCounterUpdate, ListUpdate, LogUpdate, MapUpdate, PATH, PnCounterUpdate, RegisterUpdate,

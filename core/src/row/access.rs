@@ -26,6 +26,19 @@ pub enum DataError {
     /// A counter would pass the largest total that it can hold.
     #[error("the counter cannot go that far: a replica's own total ends at 2^64 - 1")]
     CounterFull,
+    /// A bounded counter has rights enough elsewhere, or nowhere.
+    #[error(
+        "{wanted} cannot be taken from the counter here: it stands at {value}, and {here} of that are this device's to take \
+         or give; sync, and ask whoever has the others for a transfer"
+    )]
+    NoRights {
+        /// How much was to be taken or given.
+        wanted: u64,
+        /// How much this replica may take or give.
+        here: i64,
+        /// What the whole counter has, as far as is known here.
+        value: i64,
+    },
     /// A list has no such item.
     #[error("the list has no such item: somebody may have removed it")]
     NoItem,

@@ -47,6 +47,8 @@ impl Kind {
     pub const DOCUMENT: Self = Self(10);
     /// [`crate::crdt::OnceView`].
     pub const ONCE: Self = Self(12);
+    /// [`crate::crdt::BoundedCounter`].
+    pub const BOUNDED_COUNTER: Self = Self(11);
 }
 
 /// The key of one row. Compares as its bytes do.

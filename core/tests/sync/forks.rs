@@ -7,18 +7,18 @@ use rejoin_core::store::MemoryStore;
 
 use crate::hosts::{Host, Hosts, LARGE_LOG, config, now, payload, row};
 
-const A: usize = 0;
-const COPY: usize = 1;
-const PEER: usize = 2;
+pub(crate) const A: usize = 0;
+pub(crate) const COPY: usize = 1;
+pub(crate) const PEER: usize = 2;
 
-fn meet(hosts: &mut Hosts, a: usize, b: usize) {
+pub(crate) fn meet(hosts: &mut Hosts, a: usize, b: usize) {
     let session = hosts.connect(a, b);
     hosts.settle();
     hosts.cut(session);
 }
 
 /// A writes with `before` and tells a peer; then its store is copied, unnoticed.
-fn copied(log_bytes: u64, before: impl Fn(&mut Host)) -> Hosts {
+pub(crate) fn copied(log_bytes: u64, before: impl Fn(&mut Host)) -> Hosts {
     let open = |device, life, store| Host::open(device, life, config(log_bytes), store);
     let new = |device| open(device, 0, MemoryStore::new());
     let mut hosts = Hosts::new(vec![new(1), new(3), new(2)]);
@@ -29,7 +29,7 @@ fn copied(log_bytes: u64, before: impl Fn(&mut Host)) -> Hosts {
     hosts
 }
 
-fn meet_all(hosts: &mut Hosts) {
+pub(crate) fn meet_all(hosts: &mut Hosts) {
     for _ in 0..3 {
         [(COPY, PEER), (A, PEER), (A, COPY)].into_iter().for_each(|(a, b)| meet(hosts, a, b));
     }

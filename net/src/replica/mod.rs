@@ -252,6 +252,11 @@ impl Replica {
         Ok(self.shared.state().engine()?.version_vector())
     }
 
+    /// The id that it writes under. None before the first write, and before the next one when the id was given up.
+    pub fn author(&self) -> Result<Option<rejoin_core::ReplicaId>, StoreError> {
+        Ok(self.shared.state().engine()?.replica())
+    }
+
     /// Says that the store was found damaged. It goes on as far as it can, and is left so that the next opening checks it.
     pub fn suspect(&self) {
         self.shared.state().suspect = true;
