@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// A number that everybody adds to.
     #[command(subcommand)]
     Counter(Counter),
+    /// A number that does not fall below zero: each device takes what it has added or was given.
+    #[command(subcommand)]
+    Bounded(Bounded),
     /// A set of elements.
     #[command(subcommand)]
     Set(Set),
@@ -139,6 +142,7 @@ pub(crate) enum Command {
     /// One transaction of JSON lines from standard input, such as {"map": PATH, "put": KEY, "value": V}.
     #[command(after_help = "\
 Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}  {\"counter\": PATH, \"add\": N}
+       {\"bounded\": PATH, \"add\": N}  {\"bounded\": PATH, \"take\": N}  {\"bounded\": PATH, \"give\": N, \"to\": REPLICA}
        {\"set\": PATH, \"add\": E}  {\"set\": PATH, \"rm\": E}  {\"register\": PATH, \"put\": V}
        {\"list\": PATH, \"push\": V}  {\"log\": PATH, \"append\": V}")]
     Batch {
@@ -257,6 +261,51 @@ pub(crate) enum Counter {
     },
     /// Print the number.
     Get {
+        /// SPACE/PATH.
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bounded {
+    /// Add N, which this device may then take or give.
+    Add {
+        /// SPACE/PATH.
+        target: String,
+        /// How much.
+        #[arg(default_value_t = 1)]
+        n: u64,
+    },
+    /// Take N, if this device may.
+    #[command(after_help = "\
+It is refused when this device has not added or been given so much, even if the number is high enough: the rest is for
+others to take. `bounded rights` shows who may take how much.")]
+    Take {
+        /// SPACE/PATH.
+        target: String,
+        /// How much.
+        #[arg(default_value_t = 1)]
+        n: u64,
+    },
+    /// Let another device take N of what this one may take.
+    #[command(after_help = "\
+`bounded rights` on the other device shows its id. It has one from its first change of the space on; a device that was
+restored or copied has another one. What is given to an id that nobody uses any more is out of reach.")]
+    Give {
+        /// SPACE/PATH.
+        target: String,
+        /// The id of the other device in this space; the beginning will do for one that `bounded rights` shows.
+        replica: String,
+        /// How much.
+        n: u64,
+    },
+    /// Print the number.
+    Get {
+        /// SPACE/PATH.
+        target: String,
+    },
+    /// Print who may take how much.
+    Rights {
         /// SPACE/PATH.
         target: String,
     },

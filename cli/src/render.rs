@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::arguments::{Command, Counter, Doc, List, Log, Map, Register, Set};
+use crate::arguments::{Bounded, Command, Counter, Doc, List, Log, Map, Register, Set};
 
 /// How the values of one command are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Spaces => Render::Table(&["name", "rows", "id"]),
         Command::Ls { .. } => Render::Table(&["path", "kind", "rows"]),
         Command::Counter(Counter::Add { .. } | Counter::Get { .. }) => Render::Field("value"),
+        Command::Bounded(Bounded::Rights { .. }) => Render::Table(&["replica", "rights", "own"]),
+        Command::Bounded(_) => Render::Field("value"),
         Command::Set(Set::Ls { .. }) => Render::List,
         Command::Set(_) => Render::Field("present"),
         Command::Map(Map::Conflicts { .. }) | Command::Register(Register::Conflicts { .. }) => Render::List,

@@ -4,11 +4,14 @@
 //! can take a new one (a new *incarnation*) whenever reuse of a sequence number is possible.
 
 use core::fmt;
+use core::str::FromStr;
 
 use serde::de::{self, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
+
+use crate::error::CodecError;
 
 /// Domain strings of every BLAKE3 hash: two hashes of different meaning never collide.
 pub(crate) mod domain {
@@ -175,6 +178,15 @@ impl fmt::Display for ReplicaId {
     }
 }
 
+/// As it is printed.
+impl FromStr for ReplicaId {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| CodecError::Malformed)
+    }
+}
+
 impl fmt::Debug for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.as_bytes()[12..])
@@ -301,6 +313,8 @@ pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -312,6 +326,15 @@ mod tests {
         let all = [id(1, 2, 3), id(9, 2, 3), id(1, 9, 3), id(1, 2, 9)];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn a_replica_id_is_read_as_it_is_printed() {
+        let id = ReplicaId::from_u128(0x1234_5678_9abc_8000_8000_0000_0000_0001);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "12", "1234567g-9abc-8000-8000-000000000001"] {
+            assert_eq!(text.parse::<ReplicaId>(), Err(CodecError::Malformed));
         }
     }
 

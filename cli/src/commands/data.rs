@@ -180,6 +180,7 @@ fn object_value(space: &Space, object: &rejoin::ObjectInfo) -> Result<Value, Fai
     let path = &object.path;
     Ok(match object.kind {
         Kind::PN_COUNTER => space.counter(path).get()?.into(),
+        Kind::BOUNDED_COUNTER => space.bounded_counter(path).value()?.into(),
         Kind::OR_SET => space.set::<Value>(path).elements()?.into(),
         Kind::LWW_MAP => {
             let entries = space.map::<Value, Value>(path).entries()?;

@@ -8,6 +8,7 @@ use rejoin::{Batch, Error, Node, Space};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bounded::Whole;
 use super::{Answer, settle, target};
 use crate::failure::{Failure, NOT_CONFIRMED};
 
@@ -131,6 +132,9 @@ enum Act {
     Insert { set: String, add: Value },
     Remove { set: String, rm: Value },
     Add { counter: String, add: i64 },
+    Increment { bounded: String, add: u64 },
+    Decrement { bounded: String, take: u64 },
+    Transfer { bounded: String, give: u64, to: Whole },
     Set { register: String, put: Value },
     Push { list: String, push: Value },
     Append { log: String, append: Value },
@@ -144,6 +148,11 @@ impl Act {
             Self::Insert { set, add } => batch.insert(&space.set::<Value>(&set), add),
             Self::Remove { set, rm } => batch.remove(&space.set::<Value>(&set), &rm),
             Self::Add { counter, add } => batch.add(&space.counter(&counter), add),
+            Self::Increment { bounded, add } => batch.increment(&space.bounded_counter(&bounded), add),
+            Self::Decrement { bounded, take } => batch.decrement(&space.bounded_counter(&bounded), take),
+            Self::Transfer { bounded, give, to } => {
+                batch.transfer(&space.bounded_counter(&bounded), &to.0, give);
+            }
             Self::Set { register, put } => batch.set(&space.register::<Value>(&register), put),
             Self::Push { list, push } => batch.push(&space.list::<Value>(&list), push),
             Self::Append { log, append } => batch.append(&space.log::<Value>(&log), append),

@@ -1,6 +1,7 @@
 //! What each command does to a node. The answer is JSON values, whoever asked: [`crate::render`] turns them into words.
 
 pub(crate) mod backup;
+mod bounded;
 mod data;
 mod documents;
 mod import;
@@ -146,6 +147,7 @@ async fn perform(
         Command::Ticket { space } => spaces::ticket(node, space, answer).await?,
         Command::Ls { space } => spaces::objects(node, space, answer)?,
         Command::Counter(command) => data::counter(node, command, receipt, answer).await?,
+        Command::Bounded(command) => bounded::bounded(node, command, receipt, answer).await?,
         Command::Set(command) => data::set(node, command, receipt, answer).await?,
         Command::Map(command) => data::map(node, command, receipt, answer).await?,
         Command::List(command) => sequences::list(node, command, receipt, answer).await?,

@@ -86,6 +86,7 @@ pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
         Kind::LOG => "log",
         Kind::DOCUMENT => "doc",
         Kind::ONCE => "once",
+        Kind::BOUNDED_COUNTER => "bounded-counter",
         Kind(other) => return format!("kind-{other}"),
     };
     name.to_owned()

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::normal;
 use crate::support::{Home, Process, wait_for};
 
+/// The id of a replica that is not here. It sorts before any that is.
+const SOMEBODY: &str = "00000000-0000-8000-8000-000000000001";
+
 /// (fixture, words, standard input), in the order in which one data directory sees them.
 const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("init", &["init"], None),
@@ -20,6 +23,11 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("ticket", &["ticket", "board"], None),
     ("counter-add", &["counter", "add", "board/likes", "3"], None),
     ("counter-get", &["counter", "get", "board/likes"], None),
+    ("bounded-add", &["bounded", "add", "board/stock", "10"], None),
+    ("bounded-take", &["bounded", "take", "board/stock", "2"], None),
+    ("bounded-give", &["bounded", "give", "board/stock", SOMEBODY, "3"], None),
+    ("bounded-get", &["bounded", "get", "board/stock"], None),
+    ("bounded-rights", &["bounded", "rights", "board/stock"], None),
     ("set-add", &["set", "add", "board/tags", "red"], None),
     ("set-add-json", &["set", "add", "board/tags", r#"{"n":1}"#], None),
     ("set-has", &["set", "has", "board/tags", "red"], None),
@@ -67,7 +75,9 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
         &["batch", "board"],
         Some(
             "{\"map\":\"tasks\",\"put\":\"t3\",\"value\":1}\n{\"counter\":\"likes\",\"add\":-1}\n{\"set\":\"tags\",\"add\":7}\n\
-             {\"list\":\"steps\",\"push\":[1]}\n{\"log\":\"history\",\"append\":null}\n",
+             {\"list\":\"steps\",\"push\":[1]}\n{\"log\":\"history\",\"append\":null}\n\
+             {\"bounded\":\"stock\",\"add\":2}\n{\"bounded\":\"stock\",\"take\":1}\n\
+             {\"bounded\":\"stock\",\"give\":1,\"to\":\"00000000-0000-8000-8000-000000000001\"}\n",
         ),
     ),
     ("ls", &["ls", "board"], None),
