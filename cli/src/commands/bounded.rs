@@ -35,7 +35,9 @@ pub(super) async fn bounded(
         Bounded::Rights { .. } => {
             let (own, mut all) = (space.author()?, counter.all_rights()?);
             // Others need its id to give it any.
-            own.into_iter().for_each(|own| drop(all.entry(own).or_insert(0)));
+            if let Some(own) = own {
+                all.entry(own).or_insert(0);
+            }
             let shown = all.into_iter().map(|(replica, rights)| {
                 json!({ "replica": replica.to_string(), "rights": rights, "own": Some(replica) == own })
             });

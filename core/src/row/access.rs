@@ -28,8 +28,8 @@ pub enum DataError {
     CounterFull,
     /// A bounded counter has rights enough elsewhere, or nowhere.
     #[error(
-        "{wanted} cannot be taken from the counter here: it stands at {value}, and {here} of that are this device's to take \
-         or give; sync, and ask whoever has the others for a transfer"
+        "the counter stands at {value}, and this device may take or give {here} of that, not {wanted}: sync, and ask whoever \
+         has the others for a transfer"
     )]
     NoRights {
         /// How much was to be taken or given.

@@ -43,8 +43,8 @@ fn a_refusal_says_what_there_is_where_and_what_to_do() {
     let words = a.decrement(7).unwrap_err().to_string();
     assert_eq!(
         words,
-        "7 cannot be taken from the counter here: it stands at 10, and 6 of that are this device's to take or give; sync, \
-         and ask whoever has the others for a transfer"
+        "the counter stands at 10, and this device may take or give 6 of that, not 7: sync, and ask whoever has the others \
+         for a transfer"
     );
     assert_eq!(a.transfer(&B, 7), refused(7, 6, 10));
     assert_eq!((a.value(), a.rights()), (10, 6), "nothing was changed");
