@@ -45,7 +45,7 @@ impl Shop {
     /// Gives what others wish for, as far as it goes.
     fn answer(&mut self) -> Result<(), DataError> {
         for (id, wish) in self.wishes.entries() {
-            let (Value::String(text), Value::Int(wish)) = (&id, wish) else { continue };
+            let (Value::Text(text), Value::Int(wish)) = (&id, wish) else { continue };
             let Ok(other) = text.parse() else { continue };
             let gift = wish.clamp(0, self.stock.rights().max(0));
             self.stock.transfer(&other, gift.unsigned_abs())?;

@@ -122,7 +122,7 @@ impl BoundedCounterView {
         }
         let accounts = self.accounts(rows)?;
         let value = sum(&accounts);
-        let here = accounts.get(&rows.author()).copied().unwrap_or(0).min(value);
+        let here = accounts.get(&rows.author()).copied().unwrap_or(0).min(value.max(0));
         if here < i128::from(n) {
             return Err(DataError::NoRights { wanted: n, here: nearest(here), value: nearest(value) }.into());
         }

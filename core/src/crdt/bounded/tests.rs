@@ -1,3 +1,5 @@
+//! Bounded counters: each concurrent case, the ends of the numbers, and writers that lie.
+
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
