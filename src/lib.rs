@@ -26,9 +26,7 @@ pub use commit::Commit;
 pub use error::{Error, Result};
 #[cfg(feature = "document")]
 pub use handles::Document;
-pub use handles::{
-    BoundedCounter, Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set, Trim,
-};
+pub use handles::{BoundedCounter, Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set, Trim};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};

@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 
 use rejoin_core::codec::{decode, encode};
 use rejoin_core::crdt::{
-    BoundedCounterView, Draft, FlagView, GCounterView, LwwMapView, LwwRegisterView, MvRegisterView, OrSetView, PnCounterView,
+    BoundedCounterView, Draft, FlagView, GCounterView, LwwMapView, LwwRegisterView, MvRegisterView,
+    OrSetView, PnCounterView,
 };
 use rejoin_core::laws::{
-    BoundedUpdate, CASES, GCounterUpdate, Lawful, MapUpdate, PATH, PnCounterUpdate, Record, RegisterUpdate, SetUpdate,
-    violation,
+    BoundedUpdate, CASES, GCounterUpdate, Lawful, MapUpdate, PATH, PnCounterUpdate, Record, RegisterUpdate,
+    SetUpdate, violation,
 };
 use rejoin_core::row::merge::Holder;
 use rejoin_core::row::{DataError, Delta, Entry, Object, Payload, ReadRows, RowKey, Rows, WriteRows};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rejoin::{Causality, Error, Grant, Token};
+use rejoin::{Causality, Error, Grant, Node, Token};
 
 use super::{PATIENCE, equal, folder, node};
 

@@ -37,11 +37,17 @@ async fn documents_take_typed_data_and_keep_their_versions() {
     let ada = node(&home).await;
     let board = ada.create("board").await.expect("created");
     let document = board.document("plan");
+    let keep = |plan: Plan| {
+        document.edit(move |tx| {
+            autosurgeon::reconcile(tx, &plan).expect("fits");
+            Ok(())
+        })
+    };
     let mut plan = Plan { title: "Ship".into(), steps: vec!["build".into()] };
-    document.edit(|tx| Ok(autosurgeon::reconcile(tx, &plan).expect("fits"))).await.expect("on disk");
+    keep(plan.clone()).await.expect("on disk");
     let before = document.version().expect("read");
     plan.steps.push("test".into());
-    document.edit(|tx| Ok(autosurgeon::reconcile(tx, &plan).expect("fits"))).await.expect("on disk");
+    keep(plan.clone()).await.expect("on disk");
     assert_eq!(autosurgeon::hydrate::<_, Plan>(&*document.load().expect("read")).expect("a plan"), plan);
     let then: Plan = autosurgeon::hydrate(&document.at(&before).expect("known")).expect("a plan");
     assert_eq!(then.steps, ["build"]);

@@ -45,9 +45,9 @@ use core::ops::Range;
 
 use quickcheck::{Arbitrary, Gen};
 
+pub use bounded::BoundedUpdate;
 #[cfg(feature = "document")]
 pub use document::DocumentUpdate;
-pub use bounded::BoundedUpdate;
 pub use history::{History, Record, Step, Write};
 pub use models::{
     FlagUpdate, GCounterUpdate, ListUpdate, LogUpdate, MapUpdate, PATH, PnCounterUpdate, RegisterUpdate,

@@ -143,11 +143,8 @@ impl Loaded {
     /// Takes in changes; false if two of them cannot be in one document. What is not what its row says is left out.
     fn take_in(&mut self, fresh: &[(Piece, Vec<u8>)]) -> bool {
         // Into an empty document a saved one is taken as it is; into any other all its changes are, and mostly none is new.
-        if self.doc.is_empty() {
-            self.saved(fresh) && self.changes(fresh)
-        } else {
-            self.changes(fresh) && self.saved(fresh)
-        }
+        let begun = !self.doc.is_empty() || self.saved(fresh);
+        begun && self.changes(fresh) && self.saved(fresh)
     }
 
     fn changes(&mut self, fresh: &[(Piece, Vec<u8>)]) -> bool {

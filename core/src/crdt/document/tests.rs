@@ -1,3 +1,5 @@
+//! Documents over rows in memory: apart and together, saved whole, damaged, and at their limits.
+
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
