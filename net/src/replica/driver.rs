@@ -27,6 +27,9 @@ use crate::wire::Patience;
 /// Gossiped messages that wait for the engine's verdict; there are more only if the engine owes one for ever.
 const UNJUDGED: usize = 1024;
 
+/// Rounds of the loop that the report of a commit in memory waits for while other things are ready.
+const PATIENCE: usize = 64;
+
 /// What reaches the loop from outside.
 pub(crate) enum Inbox {
     /// A stream that the loop asked for is open, or not.
@@ -51,8 +54,9 @@ type Outcome = (Commit, Result<Merged, StoreError>);
 enum Committing {
     /// On its way to the disk, which blocks a thread.
     Disk(JoinHandle<Outcome>),
-    /// Done when it was asked for: there is no disk. It is reported like any other, after all that was to be done with it.
-    Memory(Outcome),
+    /// Done when it was asked for: there is no disk. What is ready by then comes before its report, so often at most: that
+    /// is the group commit, without which a burst of messages costs a commit for each.
+    Memory { outcome: Outcome, patience: usize },
 }
 
 pub(super) struct Driver {
@@ -224,7 +228,7 @@ impl Driver {
         let committer = self.committer.clone();
         if matches!(committer, Committer::Memory) {
             let result = committer.commit(&commit);
-            return Committing::Memory((commit, result));
+            return Committing::Memory { outcome: (commit, result), patience: PATIENCE };
         }
         Committing::Disk(tokio::task::spawn_blocking(move || {
             let result = committer.commit(&commit);
@@ -378,11 +382,14 @@ async fn committed(committing: &mut Option<Committing>) -> Outcome {
                 Err(_) => std::future::pending().await,
             }
         }
-        Some(Committing::Memory(_)) => {
-            // Whoever writes without a pause may not keep this thread from all other tasks.
-            tokio::task::coop::consume_budget().await;
+        Some(Committing::Memory { patience, .. }) => {
+            // Begun anew in each round of the loop: given up when something else was ready.
+            if let Some(less) = patience.checked_sub(1) {
+                *patience = less;
+                tokio::task::yield_now().await;
+            }
             match committing.take() {
-                Some(Committing::Memory(outcome)) => outcome,
+                Some(Committing::Memory { outcome, .. }) => outcome,
                 _ => unreachable!("nobody else takes it"),
             }
         }
