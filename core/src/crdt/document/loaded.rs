@@ -57,8 +57,8 @@ impl Loaded {
         Arc::make_mut(&mut self.doc)
     }
 
-    /// About how many bytes it takes in memory: measured, a document of few changes takes 18 kB, and one of a quarter of a
-    /// million characters some 50 bytes for each.
+    /// At most about so many bytes it takes in memory. A document of a few changes takes some 20 kB; one of many takes less
+    /// than this says, since what is alike lies together.
     pub fn memory(&self) -> usize {
         let stats = self.doc.stats();
         let each =
