@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::{Event, Now};
+use crate::boundary::Event;
 use crate::clock::{Frontier, VersionVector};
 use crate::codec;
 use crate::id::{Chain, DeviceKey, Dot, Nonce, ReplicaId, Signature};
@@ -89,8 +89,7 @@ pub(super) struct Staged {
 
 impl<S: Store> Space<S> {
     /// Stages an entry: it becomes durable with the next commit, and visible with the bulk commit.
-    pub(crate) fn stage(&mut self, now: Now, key: RowKey, entry: Entry) {
-        self.clock.observe(entry.timestamp(), now.wall_ms);
+    pub(crate) fn stage(&mut self, key: RowKey, entry: Entry) {
         let dot = entry.dot.to_bytes().to_vec();
         self.stage_used = true;
         self.overlay.put(Table::Stage, dot, codec::encode(&Staged { key, entry }));

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use crate::boundary::{Config, Event, Now};
-use crate::clock::{Frontier, VersionVector};
+use crate::clock::{Frontier, HybridClock, VersionVector};
 use crate::error::CodecError;
 use crate::id::{DeviceKey, Dot, ReplicaId, Signature};
 use crate::identity::Identity;
@@ -212,6 +212,8 @@ impl<S: Store> Space<S> {
         self.heads = self.durable.heads.clone();
         self.frontier = self.durable.frontier.clone();
         self.log = self.durable.log;
+        // What shows from here on was written before what is written from here on.
+        self.clock = HybridClock::new(self.clock.last().max(own.clock()));
         self.changed_heads.clear();
         let forgotten = self.overlay.deleted_keys(Table::Forks);
         self.overlay.clear();
@@ -292,6 +294,9 @@ impl Merge for Merging {
             work.flush_if_large()?;
         }
         work.space.doubtful.clear();
+        for (_, entry) in &self.contested {
+            work.space.clock.observe(entry.timestamp(), self.now.wall_ms);
+        }
         work.space.settle_contested(&self.theirs, self.contested.clone())?;
         // (c): with the vectors from before the join.
         if planted.keeps(Rule::CFrontier) {
@@ -343,7 +348,10 @@ impl Merging {
             let (page, next) = work.space.stage_page(&key)?;
             for (_, entry) in &page {
                 let known = work.space.heads.contains(&entry.dot);
-                useful += u64::from(!known && self.theirs.live.contains(&entry.dot));
+                if !known && self.theirs.live.contains(&entry.dot) {
+                    useful += 1;
+                    work.space.clock.observe(entry.timestamp(), self.now.wall_ms);
+                }
                 if planted.keeps(Rule::FDropStaged) && (known || self.theirs.vv.contains(&entry.dot)) {
                     work.space.unstage(&entry.dot);
                 }

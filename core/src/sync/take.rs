@@ -380,7 +380,7 @@ impl Take {
         for (key, entry) in taken {
             if !cx.space.heads.contains(&entry.dot) {
                 brought += 1;
-                cx.space.stage(cx.now, key, entry);
+                cx.space.stage(key, entry);
             } else if self.contested.len() < CONTESTED && cx.space.holds_other(&entry)? {
                 self.contested.push((key, entry));
             }

@@ -11,9 +11,11 @@
 //! | [`sessions`] | a schedule of two engines with faults | in the end both agree, and nothing durable was lost |
 //! | [`tickets`] | the text of a ticket | one meaning, one text |
 //! | [`stores`] | damage done to a store | an error or a sound store; no panic |
+//! | [`documents`] | a change, or a saved document, that another member wrote | no panic; what is written beside it is kept |
 //! | [`images`] | a backup, or damage done to the blocks of one | an error or a sound store; no panic |
 
 mod deltas;
+mod documents;
 mod draw;
 mod frames;
 mod host;
@@ -27,6 +29,7 @@ mod tests;
 mod tickets;
 
 pub use deltas::deltas;
+pub use documents::documents;
 pub use frames::frames;
 pub use images::images;
 pub use sessions::sessions;
@@ -37,11 +40,12 @@ pub use tickets::tickets;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("deltas", deltas),
     ("frames", frames),
     ("sessions", sessions),
     ("tickets", tickets),
     ("stores", stores),
     ("images", images),
+    ("documents", documents),
 ];

@@ -13,6 +13,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "sessions" => sessions(),
         "tickets" => tickets(),
         "stores" => stores(),
+        "documents" => crate::documents::seeds(),
         "images" => crate::images::seeds(),
         _ => Vec::new(),
     }

@@ -70,6 +70,16 @@ fn seeds_reach_what_they_are_for() {
 /// What fuzzers found, in the bytes that they found it with.
 #[test]
 fn what_broke_a_target_once_does_not_again() {
+    // Automerge takes this change, and what it saves with it cannot be loaded: it must not replace the changes.
+    crate::documents(&[
+        0, 0, 16, 25, 136, 147, 46, 250, 148, 12, 8, 102, 112, 107, 237, 138, 215, 184, 50, 1, 1, 0, 0, 0, 5,
+        21, 6, 52, 1, 66, 2, 86, 2, 112, 2, 125, 4, 98, 111, 100, 121, 1, 127, 4, 127, 0, 127, 0,
+    ]);
+    // Automerge panics at this one.
+    crate::documents(&[
+        0, 0, 16, 182, 25, 136, 147, 46, 250, 148, 12, 8, 102, 112, 107, 237, 138, 215, 184, 50, 1, 1, 0, 0,
+        0, 5, 21, 6, 52, 1, 66, 2, 86, 2, 112, 2, 127, 4, 98, 111, 100, 121, 1, 127, 4, 127, 0, 127, 0,
+    ]);
     // A delta that is known already: it changes nothing, which the target took for a loss.
     let mut known = crate::deltas::base().1[0].clone();
     known.first_seq = 1;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use automerge::{ChangeHash, ReadDoc, SaveOptions};
 
 use super::Loaded;
+use super::loaded::guarded;
 use super::pieces::{Piece, Pieces};
 use crate::row::WriteRows;
 
@@ -56,9 +57,11 @@ impl Loaded {
     /// Saves the document as it is at its only head, and removes the rows that are in that. The head keeps its row: who has
     /// the rest already needs nothing else.
     fn compact<W: WriteRows>(&mut self, rows: &mut W, head: ChangeHash) -> Result<(), W::Error> {
-        let bytes =
-            self.doc.save_with_options(SaveOptions { retain_orphans: false, ..SaveOptions::default() });
-        if bytes.len() > MOST {
+        let options = SaveOptions { retain_orphans: false, ..SaveOptions::default() };
+        let Some(bytes) = guarded(|| self.doc.save_with_options(options)) else { return Ok(()) };
+        let saved = Piece::Saved(head);
+        // What cannot be read again replaces nothing. A change that somebody made up may have got in that cannot be saved.
+        if bytes.len() > MOST || !saved.is_sound(&bytes) {
             return Ok(());
         }
         let found = Pieces::read(self.view.object(), rows, &self.pieces)?;
@@ -72,7 +75,6 @@ impl Loaded {
             found.rows[piece].iter().try_for_each(|key| rows.remove(key.clone()))?;
             self.pieces.remove(piece);
         }
-        let saved = Piece::Saved(head);
         saved.put(self.view.object(), rows, &bytes)?;
         self.pieces.insert(saved);
         Ok(())

@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::{ActorId, Automerge, Change, ChangeHash, ReadDoc};
 
@@ -149,7 +150,7 @@ impl Loaded {
 
     fn changes(&mut self, fresh: &[(Piece, Vec<u8>)]) -> bool {
         let changes: Vec<Change> = fresh.iter().filter_map(change).collect();
-        changes.is_empty() || self.doc_mut().apply_changes(changes).is_ok()
+        changes.is_empty() || guarded(|| self.doc_mut().apply_changes(changes).is_ok()) == Some(true)
     }
 
     fn saved(&mut self, fresh: &[(Piece, Vec<u8>)]) -> bool {
@@ -162,7 +163,7 @@ impl Loaded {
                 self.doc = Arc::new(other);
                 return true;
             }
-            self.doc_mut().merge(&mut other).is_ok()
+            guarded(|| self.doc_mut().merge(&mut other).is_ok()) == Some(true)
         })
     }
 
@@ -176,22 +177,41 @@ impl Loaded {
     }
 }
 
+/// Lets Automerge look at what somebody else may have made up: it panics at some of what it should refuse. What it was about
+/// is not to be used any more then.
+pub(super) fn guarded<T>(look: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(look)).ok()
+}
+
 /// The change in a row, if that is what it holds.
 fn change((piece, bytes): &(Piece, Vec<u8>)) -> Option<Change> {
     let Piece::Change(hash) = piece else { return None };
-    Change::try_from(&bytes[..]).ok().filter(|change| change.hash() == *hash)
+    let change = guarded(|| Change::try_from(&bytes[..]).ok()).flatten();
+    change.filter(|change| change.hash() == *hash)
 }
 
 /// The document in a row, if that is what it holds.
 fn saved((piece, bytes): &(Piece, Vec<u8>)) -> Option<Automerge> {
     let Piece::Saved(hash) = piece else { return None };
-    let mut doc = empty();
-    doc.load_incremental(bytes).ok()?;
-    (doc.get_heads() == [*hash]).then_some(doc)
+    let loaded = guarded(|| {
+        let mut doc = empty();
+        doc.load_incremental(bytes).ok()?;
+        Some(doc)
+    });
+    loaded.flatten().filter(|doc| doc.get_heads() == [*hash])
 }
 
-/// The document that follows from rows of which some exclude each other: of two changes that one actor gave one number,
-/// that with the larger hash. It depends on the rows alone, not on the order in which they came.
+impl Piece {
+    /// Whether bytes are what the piece says that they are.
+    pub(super) fn is_sound(&self, bytes: &[u8]) -> bool {
+        let named = (*self, bytes.to_vec());
+        change(&named).is_some() || saved(&named).is_some()
+    }
+}
+
+/// The document that follows from rows of which some exclude each other, or are more than Automerge can bear. Of two changes
+/// that one actor gave one number, that with the larger hash; what is refused by itself takes nothing else along. It
+/// depends on the rows alone, not on the order in which they came.
 fn settled(pieces: &[(Piece, Vec<u8>)]) -> Automerge {
     let single = pieces.iter().filter_map(change);
     let saved = pieces.iter().filter_map(saved).flat_map(|doc| doc.get_changes(&[]));
@@ -203,13 +223,38 @@ fn settled(pieces: &[(Piece, Vec<u8>)]) -> Automerge {
         }
     }
     let mut doc = empty();
-    let chosen: Vec<Change> = chosen.into_values().collect();
-    if doc.apply_changes(chosen.clone()).is_err() {
-        // One that Automerge refuses for another reason takes none of the others along.
-        doc = empty();
-        for change in chosen {
-            let _refused = doc.apply_changes([change]);
+    add(&mut doc, &in_order(chosen.into_values().collect()));
+    doc
+}
+
+/// Those whose past is whole, each behind what it stands on.
+fn in_order(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort_by_key(|change| (change.start_op(), change.hash()));
+    let (mut ordered, mut known) = (Vec::new(), BTreeSet::new());
+    loop {
+        let before = ordered.len();
+        changes.retain(|change| {
+            let is_ready = change.deps().iter().all(|dep| known.contains(dep));
+            if is_ready {
+                known.insert(change.hash());
+                ordered.push(change.clone());
+            }
+            !is_ready
+        });
+        if ordered.len() == before {
+            return ordered;
         }
     }
-    doc
+}
+
+/// Adds changes that are in order, all but those that Automerge cannot bear and what stands on them.
+fn add(doc: &mut Automerge, changes: &[Change]) {
+    let mut with = doc.clone();
+    if guarded(|| with.apply_changes(changes.to_vec()).is_ok()) == Some(true) {
+        *doc = with;
+    } else if changes.len() > 1 {
+        let (first, second) = changes.split_at(changes.len() / 2);
+        add(doc, first);
+        add(doc, second);
+    }
 }

@@ -83,7 +83,9 @@ pub fn at(doc: &Automerge, version: &Version) -> Result<Automerge, DataError> {
 
 /// Every change of a document, those first that others stand on.
 pub fn history(doc: &Automerge) -> Vec<Edit> {
-    let changes = doc.get_changes_meta(&[]);
+    let mut changes = doc.get_changes_meta(&[]);
+    // Operations are numbered beyond all that their author had seen.
+    changes.sort_by_key(|change| (change.start_op, change.hash));
     changes
         .into_iter()
         .map(|change| Edit {
