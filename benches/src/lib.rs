@@ -8,6 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`rows`] | the data: the same pseudo-random rows for everybody |
+//! | [`trace`] | the edits by which a paper was written |
 //! | [`peer`] | what an engine must be able to do to take part |
 //! | [`workload`] | the work, and the proof that it was done |
 //! | [`measure`] | CPU seconds, live heap, and figures with names |
@@ -20,4 +21,5 @@ pub mod measure;
 pub mod peer;
 pub mod program;
 pub mod rows;
+pub mod trace;
 pub mod workload;

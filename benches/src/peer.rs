@@ -1,4 +1,4 @@
-//! What an engine must be able to do to take part: three small traits, one for each kind of object.
+//! What an engine must be able to do to take part: a small trait for each kind of object.
 //!
 //! They name acts of the field and leave the way to the engine: its own fastest way, as its documentation recommends it.
 //! What an engine cannot do it leaves out, and the report says so.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::measure::Measures;
 use crate::rows::{Content, Row};
+use crate::trace::Edit;
 
 /// What two replicas sent each other until both held the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,4 +134,25 @@ pub trait CounterReplica: Sized {
 
     /// Bytes of the whole state when it is saved.
     fn saved(&mut self) -> usize;
+}
+
+/// A replica of a text.
+pub trait TextReplica: Sized {
+    /// An empty text.
+    fn new(id: u64) -> Self;
+
+    /// Makes edits as one transaction, with `letters` for what they insert.
+    fn edit(&mut self, edits: &[Edit], letters: &str);
+
+    /// Does all work that was put off.
+    fn settle(&mut self) {}
+
+    /// How many characters it has, each of them one byte.
+    fn length(&mut self) -> usize;
+
+    /// The whole state as bytes.
+    fn save(&mut self) -> Vec<u8>;
+
+    /// A text with a saved state, ready to be read.
+    fn load(bytes: &[u8]) -> Self;
 }

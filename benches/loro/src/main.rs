@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use loro::{ExportMode, LoroCounter, LoroDoc, LoroMap, LoroValue, ValueOrContainer, VersionVector};
-use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, Traffic};
+use loro::{ExportMode, LoroCounter, LoroDoc, LoroMap, LoroText, LoroValue, ValueOrContainer, VersionVector};
+use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, TextReplica, Traffic};
 use rejoin_benches::program::{self, Task};
 use rejoin_benches::rows::{Content, Row, mix};
+use rejoin_benches::trace::Edit;
 use rejoin_benches::workload;
 
 const SOUND: &str = "a document of this same program";
@@ -162,10 +163,55 @@ impl CounterReplica for Replica {
     }
 }
 
+/// A document with one text.
+struct Text {
+    doc: LoroDoc,
+    text: LoroText,
+}
+
+impl TextReplica for Text {
+    fn new(id: u64) -> Self {
+        let doc = LoroDoc::new();
+        doc.set_peer_id(mix(id) >> 1).expect("nothing is being written");
+        let text = doc.get_text("t");
+        Self { doc, text }
+    }
+
+    fn edit(&mut self, edits: &[Edit], letters: &str) {
+        let mut rest = letters;
+        for edit in edits {
+            let (insert, left) = rest.split_at(edit.insert);
+            rest = left;
+            if edit.delete > 0 {
+                self.text.delete(edit.at, edit.delete).expect(SOUND);
+            }
+            if !insert.is_empty() {
+                self.text.insert(edit.at, insert).expect(SOUND);
+            }
+        }
+        self.doc.commit();
+    }
+
+    fn length(&mut self) -> usize {
+        self.text.len_unicode()
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.doc.export(ExportMode::Snapshot).expect(SOUND)
+    }
+
+    fn load(bytes: &[u8]) -> Self {
+        let text = Self::new(2);
+        text.doc.import(bytes).expect(SOUND);
+        text
+    }
+}
+
 fn main() -> ExitCode {
     program::main(|task: &Task| match task.workload.as_str() {
         "W2" => Some(workload::set::<Replica>(task)),
         "W3" => Some(workload::counter::<Replica>(task)),
+        "W9" => Some(workload::text::<Text>(task)),
         _ => workload::map::<Replica>(task),
     })
 }

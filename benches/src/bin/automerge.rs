@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use automerge::sync::{Message, State, SyncDoc};
 use automerge::transaction::Transactable;
-use automerge::{ActorId, AutoCommit, ROOT, ReadDoc, ScalarValue, Value};
-use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, Traffic};
+use automerge::{ActorId, AutoCommit, ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value};
+use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, TextReplica, Traffic};
 use rejoin_benches::program::{self, Task};
 use rejoin_benches::rows::{Content, Row, mix};
+use rejoin_benches::trace::Edit;
 use rejoin_benches::workload;
 
 const SOUND: &str = "a document of this same program";
@@ -164,10 +165,53 @@ impl CounterReplica for Replica {
     }
 }
 
+/// A text at a key of a document.
+struct Text {
+    doc: AutoCommit,
+    text: ObjId,
+}
+
+const TEXT: &str = "text";
+
+impl TextReplica for Text {
+    fn new(id: u64) -> Self {
+        let mut doc = AutoCommit::new().with_actor(actor(id));
+        let text = doc.put_object(ROOT, TEXT, ObjType::Text).expect(SOUND);
+        doc.commit();
+        Self { doc, text }
+    }
+
+    fn edit(&mut self, edits: &[Edit], letters: &str) {
+        let mut rest = letters;
+        for edit in edits {
+            let (insert, left) = rest.split_at(edit.insert);
+            rest = left;
+            let delete = isize::try_from(edit.delete).expect(SOUND);
+            self.doc.splice_text(&self.text, edit.at, delete, insert).expect(SOUND);
+        }
+        self.doc.commit();
+    }
+
+    fn length(&mut self) -> usize {
+        self.doc.text(&self.text).expect(SOUND).len()
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.doc.save()
+    }
+
+    fn load(bytes: &[u8]) -> Self {
+        let doc = AutoCommit::load(bytes).expect(SOUND);
+        let (_, text) = doc.get(ROOT, TEXT).expect(SOUND).expect(SOUND);
+        Self { doc, text }
+    }
+}
+
 fn main() -> ExitCode {
     program::main(|task: &Task| match task.workload.as_str() {
         "W2" => Some(workload::set::<Replica>(task)),
         "W3" => Some(workload::counter::<Replica>(task)),
+        "W9" => Some(workload::text::<Text>(task)),
         _ => workload::map::<Replica>(task),
     })
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, Traffic};
+use rejoin_benches::peer::{CounterReplica, MapReplica, SetReplica, TextReplica, Traffic};
 use rejoin_benches::program::{self, Task};
 use rejoin_benches::rows::{Content, Row, mix};
+use rejoin_benches::trace::Edit;
 use rejoin_benches::workload;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{Any, Doc, Map, MapRef, Out, ReadTxn, StateVector, Transact, Update};
+use yrs::{Any, Doc, Map, MapRef, Out, ReadTxn, StateVector, Text as _, TextRef, Transact, Update};
 
 const SOUND: &str = "an update of this same program";
 
@@ -166,10 +167,56 @@ impl CounterReplica for Replica {
     }
 }
 
+/// A document with one text.
+struct Text {
+    doc: Doc,
+    text: TextRef,
+}
+
+impl TextReplica for Text {
+    fn new(id: u64) -> Self {
+        let doc = Doc::with_client_id(mix(id) >> 11);
+        let text = doc.get_or_insert_text("t");
+        Self { doc, text }
+    }
+
+    fn edit(&mut self, edits: &[Edit], letters: &str) {
+        let place = |number: usize| u32::try_from(number).expect(SOUND);
+        let mut transaction = self.doc.transact_mut();
+        let mut rest = letters;
+        for edit in edits {
+            let (insert, left) = rest.split_at(edit.insert);
+            rest = left;
+            if edit.delete > 0 {
+                self.text.remove_range(&mut transaction, place(edit.at), place(edit.delete));
+            }
+            if !insert.is_empty() {
+                self.text.insert(&mut transaction, place(edit.at), insert);
+            }
+        }
+    }
+
+    fn length(&mut self) -> usize {
+        self.text.len(&self.doc.transact()) as usize
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.doc.transact().encode_diff_v1(&StateVector::default())
+    }
+
+    fn load(bytes: &[u8]) -> Self {
+        let text = Self::new(2);
+        let update = Update::decode_v1(bytes).expect(SOUND);
+        text.doc.transact_mut().apply_update(update).expect(SOUND);
+        text
+    }
+}
+
 fn main() -> ExitCode {
     program::main(|task: &Task| match task.workload.as_str() {
         "W2" => Some(workload::set::<Replica>(task)),
         "W3" => Some(workload::counter::<Replica>(task)),
+        "W9" => Some(workload::text::<Text>(task)),
         _ => workload::map::<Replica>(task),
     })
 }

@@ -8,9 +8,11 @@ mod set;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use counter::counter;
 pub use set::set;
+pub use text::write as text;
 
 use crate::measure::Measures;
 use crate::peer::MapReplica;
@@ -22,6 +24,7 @@ pub fn map<M: MapReplica>(task: &Task) -> Option<Measures> {
         "W1" => map::write::<M>(task),
         "W4" => sync::merge::<M>(task),
         "W5" => sync::few_writers::<M>(task),
+        "W6" => text::documents::<M>(task),
         "W7" => map::keep::<M>(task),
         "W8" => map::overwrite::<M>(task),
         "W11" => sync::many_writers::<M>(task),

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`replica`] | map, set and counter on an engine |
 //! | [`objects`] | many maps in one space |
+//! | [`documents`] | a text, and many documents in one space |
 //! | [`alone`] | the same types without an engine: values that are merged by hand |
 
 mod alone;
+mod documents;
 mod objects;
 mod replica;
 
@@ -29,6 +31,8 @@ fn run(task: &Task) -> Option<Measures> {
     host::keep_log(task.log);
     match task.workload.as_str() {
         "objects" => Some(objects::sync(task)),
+        "W6" => Some(documents::many(task)),
+        "W9" => Some(workload::text::<documents::Text>(task)),
         "W2" => Some(workload::set::<SetReplica>(task)),
         "W3" => Some(workload::counter::<CounterReplica>(task)),
         "W2-alone" => Some(workload::set::<SetAlone>(task)),

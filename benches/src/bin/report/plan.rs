@@ -144,11 +144,13 @@ pub(crate) fn sections() -> Vec<Section> {
         merge(),
         few_writers(),
         many_writers(),
+        documents(),
         many_objects(),
         reconcile(),
         bulk(),
         keep(),
         overwrite(),
+        text(),
         durable(),
         live(),
     ]
@@ -321,6 +323,52 @@ fn many_writers() -> Section {
                 metric("cpu ms", "CPU ms", Less, Goal::None),
             ],
         }],
+    }
+}
+
+fn documents() -> Section {
+    Section {
+        id: "W6",
+        title: "Many documents",
+        about: "10,000 documents with a title, held on both sides; each side changes 10 of them, every change a commit of its own, \
+                and they sync. rejoin has them in one space, as Automerge documents that are not loaded; the peers have a \
+                replica for each, and a session for each.",
+        cases: vec![Case {
+            label: "10 changed of 10k",
+            setting: Setting { workload: "W6", rows: 10_000, changed: 10, ..BASE },
+            contenders: with(&[OURS], &["automerge", "yrs", "loro"]),
+            metrics: vec![
+                metric("bytes", "bytes", Less, Figure(2000.0)),
+                metric("messages", "messages", Less, Figure(6.0)),
+                metric("cpu ms", "CPU ms", Less, Figure(1.0)),
+                metric("heap", "heap B per document", Less, Figure(2000.0)),
+            ],
+        }],
+    }
+}
+
+fn text() -> Section {
+    let case = |label, batch, goal| Case {
+        label,
+        setting: Setting { workload: "W9", batch, ..BASE },
+        contenders: with(&[OURS], &["automerge", "yrs", "loro"]),
+        metrics: vec![
+            metric("ms", "ms", Less, goal),
+            metric("saved", "saved B", Less, Goal::None),
+            metric("load ms", "load ms", Less, Goal::None),
+            metric("heap", "heap B", Less, Goal::None),
+        ],
+    };
+    Section {
+        id: "W9",
+        title: "Writing a text",
+        about: "The 259,778 edits by which a paper was written, by place and length, with other letters. rejoin writes them into \
+                an Automerge document, puts each change into a row, signs and hashes; what it saves is an image, and \
+                loading it checks it and loads the document.",
+        cases: vec![
+            case("an edit a transaction", 1, Goal::None),
+            case("100 edits a transaction", 100, Times(1.0, "automerge")),
+        ],
     }
 }
 
