@@ -11,15 +11,19 @@ use crate::row::WriteRows;
 
 /// One change in so many is a boundary, while there are few.
 const EVERY_BITS: u32 = 5;
-/// Of n changes at most one in n divided by this: so a change is saved again so many times, however many follow it.
-const SHARE_BITS: u32 = 5;
+/// Of n changes at most one in n divided by two to this: so a change is saved again so many times, and some more.
+const SHARE_BITS: u32 = 3;
+/// But never fewer than one in two to this: what lies between two of them goes in one transaction.
+const MOST_BITS: u32 = 10;
+/// Rows that go in one transaction, which has room for few more. What is left goes the next time.
+const REMOVED: usize = 3000;
 /// A document that is larger than this when saved stays in its changes: it and the change must fit into one transaction.
 const MOST: usize = 3 * 240 * 1024;
 
 /// Whether the document is saved whole at a change, which is the last one of so many. It follows from the change and what
 /// it stands on, so everybody agrees.
 pub(super) fn is_boundary(hash: &ChangeHash, changes: u64) -> bool {
-    let bits = changes.max(1).ilog2().saturating_sub(SHARE_BITS).max(EVERY_BITS);
+    let bits = changes.max(1).ilog2().saturating_sub(SHARE_BITS).clamp(EVERY_BITS, MOST_BITS);
     let first = hash.0.first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
     first.leading_zeros() >= bits
 }
@@ -61,16 +65,20 @@ impl Loaded {
         let Some(bytes) = guarded(|| self.doc.save_with_options(options)) else { return Ok(()) };
         let saved = Piece::Saved(head);
         // What cannot be read again replaces nothing. A change that somebody made up may have got in that cannot be saved.
-        if bytes.len() > MOST || !saved.is_sound(&bytes) {
+        if bytes.len() > MOST || !(self.proven || saved.is_sound(&bytes)) {
             return Ok(());
         }
+        self.proven = true;
         let found = Pieces::read(self.view.object(), rows, &self.pieces)?;
-        let shown: Vec<Piece> = found
+        let mut shown: Vec<Piece> = found
             .rows
             .keys()
             .filter(|piece| *piece.hash() != head && self.shows(piece.hash()))
             .copied()
             .collect();
+        // Those that are large first.
+        shown.sort_by_key(|piece| matches!(piece, Piece::Change(_)));
+        shown.truncate(REMOVED);
         for piece in &shown {
             found.rows[piece].iter().try_for_each(|key| rows.remove(key.clone()))?;
             self.pieces.remove(piece);

@@ -23,6 +23,8 @@ pub struct Loaded {
     pub(super) bytes: usize,
     /// Who edits, and as which actor.
     pub(super) editor: Option<(ReplicaId, ActorId)>,
+    /// Nothing has come from the rows since it was last saved and read again.
+    pub(super) proven: bool,
     /// How many edits it has seen.
     edits: u64,
     /// The state of the rows that it is known to be in step with; see [`ReadRows::state`].
@@ -38,6 +40,7 @@ impl Loaded {
             pieces: BTreeSet::new(),
             bytes: 0,
             editor: None,
+            proven: true,
             edits: 0,
             in_step: None,
         }
@@ -143,6 +146,7 @@ impl Loaded {
 
     /// Takes in changes; false if two of them cannot be in one document. What is not what its row says is left out.
     fn take_in(&mut self, fresh: &[(Piece, Vec<u8>)]) -> bool {
+        self.proven &= fresh.is_empty();
         // Into an empty document a saved one is taken as it is; into any other all its changes are, and mostly none is new.
         let begun = !self.doc.is_empty() || self.saved(fresh);
         begun && self.changes(fresh) && self.saved(fresh)

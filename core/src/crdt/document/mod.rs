@@ -14,12 +14,13 @@
 //! | 1, hash of a change | all that this change stands on, and itself, as a saved Automerge document |
 //! | either, number of the part, count of parts | a part, if it is too large for one row |
 //!
-//! **Compaction.** A change in 32 is a *boundary* (one in n/32 of n changes, if that is rarer): five and more zero bits at
-//! the beginning of its hash say so, hence everywhere alike. Who makes one puts in the same transaction the document as it
+//! **Compaction.** A change in 32 is a *boundary* (one in n/8 of n changes if that is rarer, up to one in 1024): five and more
+//! zero bits at the beginning of its hash say so, hence everywhere alike. Who makes one puts in the same transaction the document as it
 //! is then, and removes the rows whose changes are in it. Nobody else ever makes that row, since a change has one author, and
 //! what its author had not seen stays: a removal kills only what its writer saw, and only changes that the document
 //! *shows* are removed, not whatever else lies in its rows. The idea of boundaries by hash is that of Sedimentree (Ink and
-//! Switch, Beelay, 2024). The work is linear: of n changes, a few times 32 are saved again for each.
+//! Switch, Beelay, 2024). So up to some ten thousand changes each is saved again some ten times; beyond that the
+//! work grows with the document, and it pays to write more at once.
 //!
 //! **Who writes.** Automerge numbers the changes of an *actor*, and two changes of one number can never meet. An actor is
 //! here the replica id and the time of its first edit since the document was loaded, so neither a copied store nor a commit

@@ -131,6 +131,34 @@ fn a_document_of_many_changes_lies_in_few_rows_and_reads_the_same() {
 }
 
 #[test]
+fn more_changes_than_a_transaction_removes_go_in_several() {
+    let mut a = Document::new(A);
+    let mut kept = Loaded::new(a.view().clone());
+    kept.refresh(a.rows()).unwrap();
+    // Changes that lie about, as if no boundary had come for long.
+    let mut other = kept.doc().as_ref().clone();
+    for n in 0..3500_i64 {
+        let mut tx = other.transaction();
+        tx.put(ROOT, "n", n).unwrap();
+        tx.commit();
+    }
+    let changes = other.get_changes(&[]);
+    for part in changes.chunks(1000) {
+        a.write(|view, rows| {
+            let mut pieces = part.iter().map(|change| (Piece::Change(change.hash()), change.raw_bytes()));
+            pieces.try_for_each(|(piece, bytes)| piece.put(view.object(), rows, bytes))
+        })
+        .unwrap();
+    }
+    let value = |document: &Document| super::value(loaded(document).doc(), "n").unwrap();
+    assert!(a.write(|_, rows| kept.save(rows)).unwrap());
+    assert_eq!((a.rows().iter().count(), value(&a)), (3500 - 3000 + 1, Some(3499.into())));
+    a.edit(|tx| Ok(tx.put(ROOT, "n", 1)?)).unwrap();
+    assert!(a.write(|_, rows| kept.save(rows)).unwrap());
+    assert_eq!((a.rows().iter().count(), value(&a)), (2, Some(1.into())));
+}
+
+#[test]
 fn what_a_compaction_had_not_seen_stays_and_shows() {
     let mut a = Document::new(A);
     a.splice("body", 0, 0, "start").unwrap();
