@@ -55,7 +55,8 @@ pub(crate) use replaced::Replaced;
 pub(crate) use tags::Tags;
 
 use commit::InFlight;
-use head::{ChangedHeads, FIRST_WITH_TREE, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+pub(crate) use head::FIRST_WITH_TREE;
+use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
 use local::Pending;
 use merging::Merging;

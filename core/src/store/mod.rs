@@ -47,12 +47,35 @@ pub enum Table {
     Forks = 6,
     /// Nodes of the trees over live dots, and marks of where they are out of date.
     Tree = 7,
+    /// Position -> a change of a row, for readers that go on where they were.
+    Feed = 8,
+    /// Number -> what an own transaction did, so that it can be taken back.
+    Undo = 9,
 }
 
 impl Table {
     /// All tables, in order of their numbers.
-    pub const ALL: [Self; 8] =
-        [Self::Meta, Self::Replicas, Self::Rows, Self::Dots, Self::Log, Self::Stage, Self::Forks, Self::Tree];
+    pub const ALL: [Self; 10] = [
+        Self::Meta,
+        Self::Replicas,
+        Self::Rows,
+        Self::Dots,
+        Self::Log,
+        Self::Stage,
+        Self::Forks,
+        Self::Tree,
+        Self::Feed,
+        Self::Undo,
+    ];
+
+    /// The first storage format that has it: a store of an older one need not.
+    pub const fn since(self) -> u32 {
+        match self {
+            Self::Feed | Self::Undo => 4,
+            Self::Tree => crate::state::FIRST_WITH_TREE,
+            _ => 1,
+        }
+    }
 }
 
 /// One change of a commit: the new value, or `None` to remove the key.

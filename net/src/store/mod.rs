@@ -60,7 +60,7 @@ use handle::{Handle, Tables};
 use writer::Shared;
 
 /// The newest format of a store that is read here; the engine writes it into `meta`.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -81,6 +81,8 @@ const fn definition(table: Table) -> Definition {
         Table::Stage => "stage",
         Table::Forks => "forks",
         Table::Tree => "tree",
+        Table::Feed => "feed",
+        Table::Undo => "undo",
     })
 }
 

@@ -198,13 +198,13 @@ fn recognise(handle: &Handle, place: &str) -> Result<(u64, bool), OpenError> {
     if let Some(found) = found.filter(|found| *found > FORMAT) {
         return Err(OpenError::Newer { place: place.to_owned(), found, known: FORMAT });
     }
-    let tree = definition(Table::Tree);
-    let older = found.is_none_or(|found| found < 2) && !is_there(tree.name());
-    let all = Table::ALL.map(definition).into_iter().chain([HOST]);
-    let missing =
-        all.filter(|table| !older || table.name() != tree.name()).find(|table| !is_there(table.name()));
-    if let Some(missing) = missing {
-        return Err(fail(StoreError::Damaged(format!("the table {} is missing", missing.name()))));
+    let tables = Table::ALL.map(|table| (table.since(), definition(table))).into_iter().chain([(1, HOST)]);
+    let mut older = false;
+    for (since, table) in tables.filter(|(_, table)| !is_there(table.name())) {
+        if since == 1 || found.is_some_and(|found| found >= since) {
+            return Err(fail(StoreError::Damaged(format!("the table {} is missing", table.name()))));
+        }
+        older = true;
     }
     if !older {
         handle.tables().map_err(fail)?;
