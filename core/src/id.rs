@@ -31,6 +31,7 @@ pub(crate) mod domain {
     pub(crate) const LIST_ITEM: &[u8] = b"rejoin/1/list-item";
     #[cfg(feature = "document")]
     pub(crate) const DOCUMENT_CONTAINER: &[u8] = b"rejoin/1/document-container";
+    pub(crate) const FEED: &[u8] = b"rejoin/1/feed";
     pub(crate) const ONCE: &[u8] = b"rejoin/1/once";
 }
 

@@ -44,11 +44,15 @@ pub enum Rule {
     FDropStaged,
     /// (g) the tail of the peer's log is applied in the same commit.
     GTail,
+    /// The change feed notes what a bulk changes.
+    FeedOfBulk,
+    /// A place in the feed is one of a history, not a number.
+    FeedTag,
 }
 
 impl Rule {
     /// Every rule, in the order of the table that the tests print.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::H1OneCommit,
         Self::H2VectorFirst,
         Self::H3NoGaps,
@@ -67,6 +71,8 @@ impl Rule {
         Self::EFloors,
         Self::FDropStaged,
         Self::GTail,
+        Self::FeedOfBulk,
+        Self::FeedTag,
     ];
 }
 

@@ -4,6 +4,7 @@
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
 mod causal;
+mod feed;
 mod forks;
 mod gossip;
 #[cfg(test)]
@@ -87,7 +88,7 @@ impl<S: Store> Engine<S> {
         now: Now,
         write: impl FnOnce(&mut Transaction<'_, S>) -> Result<T, E>,
     ) -> Result<(T, Option<Dot>), E> {
-        self.now = now;
+        self.tell_time(now);
         if let Some(error) = &self.failed {
             return Err(WriteError::Store(error.clone()).into());
         }
@@ -96,7 +97,7 @@ impl<S: Store> Engine<S> {
 
     /// Takes in what happened. Total: whatever a peer sent, there is no error here.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = now;
+        self.tell_time(now);
         if self.failed.is_some() {
             return;
         }
@@ -120,6 +121,11 @@ impl<S: Store> Engine<S> {
             Input::Persisted { commit, result } => self.persisted(commit, result),
             Input::Tick => self.tick(),
         }
+    }
+
+    const fn tell_time(&mut self, now: Now) {
+        self.now = now;
+        self.space.wall_ms = now.wall_ms;
     }
 
     /// The next thing to do for the host; drain it to `None` after every mutation.

@@ -16,6 +16,7 @@ use crate::store::{self, Commit, MemoryStore, Store};
 use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
+mod feed;
 mod merging;
 mod scans;
 mod tokens;

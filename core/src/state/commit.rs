@@ -8,6 +8,7 @@ use crate::boundary::Event;
 use crate::clock::Frontier;
 use crate::codec;
 use crate::id::{Chain, Dot, ReplicaId, Root, VectorDigest};
+use crate::state::feed::{Feed, Retention};
 use crate::state::head::{LogBounds, Own, STORE_FORMAT, meta_key};
 use crate::state::live_tree::{LiveTree, TreeChanges};
 use crate::state::merging::Merging;
@@ -58,6 +59,8 @@ pub(super) struct InFlight {
     pub(super) merging: Option<BTreeSet<ReplicaId>>,
     /// Staged entries and deltas of the tail that the merge takes in.
     tail: u64,
+    feed: Option<Feed>,
+    feed_wish: Option<Retention>,
 }
 
 impl<S: Store> Space<S> {
@@ -106,6 +109,7 @@ impl<S: Store> Space<S> {
         for (key, value) in tree.rows() {
             self.overlay.change(Table::Tree, key, value);
         }
+        let feed = self.gather_feed()?;
         let mut commit = self.overlay.take_commit();
         self.in_flight = Some(InFlight {
             id: commit.id,
@@ -116,6 +120,8 @@ impl<S: Store> Space<S> {
             own: self.replica(),
             merging: self.merge.as_ref().map(Merging::replicas),
             tail: self.merge.as_ref().map_or(0, Merging::tail_deltas),
+            feed,
+            feed_wish: self.feed_wish,
         });
         commit.merge = self.merge.take().map(|merging| Arc::new(merging) as Arc<dyn Merge>);
         Ok(Some(commit))
@@ -127,7 +133,11 @@ impl<S: Store> Space<S> {
     }
 
     fn is_clean(&self) -> bool {
-        !self.overlay.is_dirty() && self.changed_heads.is_empty() && !self.own_changed && self.merge.is_none()
+        !self.overlay.is_dirty()
+            && self.changed_heads.is_empty()
+            && !self.own_changed
+            && self.merge.is_none()
+            && !self.feed_waits()
     }
 
     /// The generation that all which is in memory now will be part of.
@@ -170,6 +180,8 @@ impl<S: Store> Space<S> {
         }
         self.durable.frontier = done.frontier;
         self.durable.log = done.log;
+        self.feed = done.feed;
+        self.feed_wish.take_if(|wish| Some(*wish) == done.feed_wish);
         let mut rows = self.overlay.persisted();
         let mut news = merged.more || !merged.rows.is_empty();
         if done.merging.is_some() {

@@ -11,6 +11,7 @@ use core::ops::{ControlFlow, Deref};
 use crate::id::{ContentHash, Dot, ReplicaId};
 use crate::row::stored::{row_bytes, write_row};
 use crate::row::{Entry, RowKey};
+use crate::state::feed::Origin;
 use crate::store::{Changes, StoreError, Table, Visit};
 
 /// The live entries of a row, in dot order. Nearly every row has one.
@@ -85,6 +86,8 @@ impl Dots {
 #[derive(Clone, Default)]
 pub(super) struct Layer {
     pub(super) rows: BTreeMap<RowKey, Row>,
+    /// Whose transaction changed a row last, where that is wanted.
+    pub(super) origins: BTreeMap<RowKey, Option<Origin>>,
     pub(super) dots: Dots,
     /// The other tables by number: new values, or `None` for keys that are removed.
     pub(super) plain: [BTreeMap<Vec<u8>, Option<Vec<u8>>>; Table::ALL.len()],

@@ -24,6 +24,7 @@ use crate::row::{
     DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, VisitRows, WriteRows,
     Writes, scan_under,
 };
+use crate::state::feed::Origin;
 use crate::state::head::Incarnation;
 use crate::state::overlay::Overlay;
 use crate::state::told::Step;
@@ -79,11 +80,21 @@ impl<S: Store> Snapshot<S> {
     pub fn reader(&self) -> Reader<'_, S> {
         Reader { overlay: &self.overlay }
     }
+
+    /// Visits live rows from a key on, in key order; all of them from nothing on.
+    pub fn visit_rows(&self, from: &[u8], visit: VisitRows<'_>) -> Result<(), StoreError> {
+        self.overlay.scan_rows(&[], from, visit)
+    }
 }
 
 impl<S: Store + Clone> Space<S> {
     pub(crate) fn snapshot(&self) -> Snapshot<S> {
         Snapshot { overlay: self.overlay.clone() }
+    }
+
+    /// The durable state at this moment.
+    pub(crate) fn durable_snapshot(&self) -> Snapshot<S> {
+        Snapshot { overlay: Overlay::new(self.overlay.store().clone()) }
     }
 }
 
@@ -262,9 +273,11 @@ impl<S: Store> Space<S> {
             return Ok(Some(Dot::new(own.replica, first - 1)));
         }
         let mut seq = first;
+        self.overlay.acting = Some(Origin { author: own.replica, local: true });
         for change in changes {
             seq += u64::from(self.apply_change(own, seq, change));
         }
+        self.overlay.acting = None;
         // A transaction without puts burns a dot all the same, and so does each name that it gave.
         let last = Dot::new(own.replica, (seq - 1).max(first + writes.names.saturating_sub(1)));
         self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun").seq =

@@ -212,6 +212,7 @@ impl<S: Store> Space<S> {
         self.heads = self.durable.heads.clone();
         self.frontier = self.durable.frontier.clone();
         self.log = self.durable.log;
+        self.adopt_feed()?;
         // What shows from here on was written before what is written from here on.
         self.clock = HybridClock::new(self.clock.last().max(own.clock()));
         self.changed_heads.clear();
@@ -282,6 +283,7 @@ impl Merge for Merging {
         let (space, _) =
             Space::read(&self.config, Box::new(Nobody), transaction, [0; 32], &Nobody, Some(STORE_FORMAT))?;
         let mut work = Work { space, rows: BTreeSet::new(), merged: Merged::default() };
+        work.space.begin_feed_commit(self.now.wall_ms);
         let planted = self.config.planted;
         let mine = work.space.heads.vector();
         // (a) and (b): entries in, dead ones out.

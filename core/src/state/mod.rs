@@ -7,6 +7,7 @@
 mod bulk;
 mod carried;
 mod commit;
+pub mod feed;
 mod forks;
 mod head;
 pub mod image;
@@ -55,6 +56,7 @@ pub(crate) use replaced::Replaced;
 pub(crate) use tags::Tags;
 
 use commit::InFlight;
+use feed::{Feed, Retention};
 pub(crate) use head::FIRST_WITH_TREE;
 use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
@@ -156,6 +158,15 @@ pub(crate) struct Space<S> {
     doubtful: BTreeSet<ReplicaId>,
     /// What data types whose rows name replicas do when the own id changes.
     carry: &'static dyn Carry,
+    /// The time that the host's last call brought.
+    pub(crate) wall_ms: u64,
+    /// The durable state of the change feed, and what it shall be from the next commit on.
+    feed: Option<Feed>,
+    feed_wish: Option<Retention>,
+    /// What is noted belongs to the commit that begins here: within a merge.
+    feed_commit: Option<u64>,
+    /// That commit has more than the feed may hold.
+    feed_full: bool,
 }
 
 impl<S: Store> Space<S> {
@@ -238,9 +249,22 @@ impl<S: Store> Space<S> {
             forks_bytes: None,
             doubtful: BTreeSet::new(),
             carry,
+            wall_ms: 0,
+            feed: None,
+            feed_wish: None,
+            feed_commit: None,
+            feed_full: false,
         };
+        space.adopt_feed()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         Ok((space, own))
+    }
+
+    /// Reads what the store says of its feed.
+    fn adopt_feed(&mut self) -> Result<(), StoreError> {
+        self.feed = feed::read(self.overlay.store())?;
+        self.overlay.notes_origins = self.feed_wish.or_else(|| self.feed_retention()).is_some();
+        Ok(())
     }
 
     /// The id that this store writes under, if it has one.

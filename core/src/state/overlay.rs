@@ -12,8 +12,10 @@ use crate::codec;
 use crate::error::CodecError;
 use crate::id::{ContentHash, Dot, ReplicaId, cut};
 use crate::row::merge::{Holder, Loss};
+use crate::row::stored::write_row;
 use crate::row::{Entry, RowKey, VisitRows};
 use crate::state::bulk;
+use crate::state::feed::Origin;
 use crate::state::layer::{Found, Layer, Place, Row, both, scan_under};
 use crate::store::{Commit, Store, StoreError, Table, Visit};
 
@@ -28,11 +30,16 @@ pub(crate) struct Overlay<S> {
     next: u64,
     /// How often rows have changed.
     changes: u64,
+    /// Whose transaction is being applied; nobody's within a merge.
+    pub(super) acting: Option<Origin>,
+    /// Whether it is noted for each row that changes.
+    pub(super) notes_origins: bool,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, leaving: Layer::default(), gathered: Layer::default(), next: 1, changes: 0 }
+        let (leaving, gathered) = Default::default();
+        Self { store, leaving, gathered, next: 1, changes: 0, acting: None, notes_origins: false }
     }
 
     /// What is durable.
@@ -143,6 +150,32 @@ impl<S: Store> Overlay<S> {
         })
     }
 
+    /// Notes in the feed, as `note` says, what the commit being gathered makes of rows: their keys, whose transaction that
+    /// was, and rows as they are stored now and will be.
+    pub(super) fn note_rows(
+        &mut self,
+        mut note: impl FnMut(&RowKey, Option<Origin>, Vec<u8>, &[u8]) -> Option<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let (rows, origins) =
+            (core::mem::take(&mut self.gathered.rows), core::mem::take(&mut self.gathered.origins));
+        let mut after = Vec::new();
+        let noted = rows.iter().try_for_each(|(key, row)| {
+            let before = self.store.get(Table::Rows, key.as_bytes())?.unwrap_or_default();
+            after.clear();
+            if !row.is_empty() {
+                write_row(row, &mut after);
+            }
+            if before != after
+                && let Some((key, value)) = note(key, origins.get(key).copied().flatten(), before, &after)
+            {
+                self.gathered.change(Table::Feed, key, Some(value));
+            }
+            Ok(())
+        });
+        self.gathered.rows = rows;
+        noted
+    }
+
     /// A row as memory has it.
     fn changed_row(&self, key: &RowKey) -> Option<&Row> {
         self.gathered.rows.get(key).or_else(|| self.leaving.rows.get(key))
@@ -235,6 +268,9 @@ impl<S: Store> Overlay<S> {
     }
 
     fn put_row(&mut self, key: &RowKey, row: Row) {
+        if self.notes_origins {
+            self.gathered.origins.insert(key.clone(), self.acting);
+        }
         self.gathered.put_row(key.clone(), row);
         self.changes += 1;
     }

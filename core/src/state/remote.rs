@@ -16,6 +16,7 @@ use crate::identity::signed_head;
 use crate::planted::Rule;
 use crate::row::merge;
 use crate::row::{Delta, Deps, RowKey, Runs};
+use crate::state::feed::Origin;
 use crate::state::overlay::Held;
 use crate::state::{Head, SignedHead, Space, Tags};
 use crate::store::{Store, StoreError};
@@ -271,7 +272,9 @@ impl<S: Store> Space<S> {
         let Received { delta, bytes, previous, chain, signature, device, nonce, replaces } = received;
         let replica = delta.replica;
         replaces.into_iter().for_each(|(put, killed)| self.replaced.note(put, Some(killed)));
+        self.overlay.acting = Some(Origin { author: replica, local: false });
         self.with_rows(|held| merge::apply(held, &delta))?;
+        self.overlay.acting = None;
         let covers_all = matches!(&delta.deps, crate::row::Deps::Digest(d) if *d == self.heads.digest());
         self.frontier.advance(delta.last(), delta.first_seq - 1, delta.deps.dots(), covers_all);
         let space = self.id;

@@ -45,6 +45,7 @@ impl<S: Store> Space<S> {
         if indexed != by_dot.len() {
             return Err(format!("{indexed} dots are indexed, {} are live in rows", by_dot.len()));
         }
+        super::feed::check(self.overlay.store())?;
         self.check_heads()
     }
 

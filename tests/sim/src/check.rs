@@ -14,6 +14,7 @@ impl World {
     /// After any input: the vector only grew, it covers nothing that its author could lose, and the rows that changed
     /// with it are right.
     pub(crate) fn look_at(&mut self, number: usize) -> Result<(), Violation> {
+        self.maybe_read_feed(number)?;
         let seen = self.machines[number].engine().version_vector();
         if seen != self.machines[number].seen {
             let vector = self.plain(number, &seen)?;

@@ -66,6 +66,8 @@ sometimes! {
     Renamed => "untold deltas renamed",
     DotReused => "dot used twice",
     Fork => "fork seen",
+    FeedFolded => "change feed folded",
+    FeedGap => "gap in a change feed",
     ForkKept => "lost to a fork, kept in a table",
 }
 

@@ -18,6 +18,8 @@ pub mod stream {
     pub const LOOK: u64 = 4 << 32;
     /// What engines get as their random seed; the machine and its life are added.
     pub const ENTROPY: u64 = 5 << 32;
+    /// Whether there is a change feed, and how much of it; one more: when its readers read.
+    pub const FEED: u64 = 7 << 32;
     /// The shape of the tree, the same for all.
     pub const TREE: u64 = 6 << 32;
 }

@@ -32,6 +32,7 @@ pub mod oracle;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod queue;
+pub mod reader;
 pub mod run;
 pub mod seeds;
 mod settle;

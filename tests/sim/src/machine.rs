@@ -13,6 +13,7 @@ use crate::draw::{Draw, mix, stream};
 use crate::faults::Faults;
 use crate::identity::SimIdentity;
 use crate::oracle::{Number, View, Violation, broken};
+use crate::reader::Reader;
 use crate::workload::number;
 
 /// When a machine is going to crash.
@@ -62,6 +63,8 @@ pub struct Machine {
     pub renames: u64,
     /// The id that its engine wrote under when it had nothing more to do.
     pub own: Option<ReplicaId>,
+    /// Folds its change feed.
+    pub reader: Reader,
     /// What the engine had done when it was asked last.
     before: Stats,
     engine: Option<Engine<MemoryStore>>,
@@ -91,6 +94,7 @@ impl Machine {
             heard: false,
             renames: 0,
             own: None,
+            reader: Reader::default(),
             before: Stats::default(),
             engine: None,
         }

@@ -4,10 +4,11 @@
 //! # what was wrong, for people
 //! seed 1234
 //! replicas 3
+//! feed
 //! keep 0-4 9 12-13
 //! ```
 //!
-//! Without `replicas` the seed decides; without `keep` all steps run.
+//! Without `replicas` the seed decides; without `feed` no machine keeps a change feed; without `keep` all steps run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -56,6 +57,9 @@ pub fn format_plan(plan: &Plan, steps: u64, why: &str) -> String {
     if let Some(replicas) = plan.replicas {
         text += &format!("replicas {replicas}\n");
     }
+    if plan.has_feed() {
+        text += "feed\n";
+    }
     if !plan.skipped.is_empty() {
         text += "keep";
         let kept: Vec<u64> = (0..steps).filter(|step| !plan.skips(*step)).collect();
@@ -70,7 +74,7 @@ pub fn format_plan(plan: &Plan, steps: u64, why: &str) -> String {
 
 /// Reads the text of a kept plan.
 pub fn parse(text: &str) -> Option<Plan> {
-    let mut plan = Plan::default();
+    let mut plan = Plan { feed: Some(false), ..Plan::default() };
     let mut seeded = false;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -80,6 +84,7 @@ pub fn parse(text: &str) -> Option<Plan> {
                 seeded = true;
             }
             "replicas" => plan.replicas = Some(rest.parse().ok()?),
+            "feed" => plan.feed = Some(true),
             "keep" => plan.skipped = skipped(rest)?,
             _ => return None,
         }
@@ -107,12 +112,12 @@ mod tests {
 
     #[test]
     fn a_kept_plan_reads_back() {
-        let mut plan = Plan { replicas: Some(3), ..Plan::new(77) };
+        let mut plan = Plan { replicas: Some(3), feed: Some(true), ..Plan::new(77) };
         plan.skipped = (0..MOST_STEPS).filter(|step| ![1, 2, 3, 9].contains(step)).collect();
         let text = format_plan(&plan, 20, "why");
-        assert_eq!(text, "# why\nseed 77\nreplicas 3\nkeep 1-3 9\n");
+        assert_eq!(text, "# why\nseed 77\nreplicas 3\nfeed\nkeep 1-3 9\n");
         assert_eq!(parse(&text), Some(plan));
-        assert_eq!(parse("seed 5"), Some(Plan::new(5)));
+        assert_eq!(parse("seed 5"), Some(Plan { feed: Some(false), ..Plan::new(5) }));
         assert_eq!(parse("keep 5"), None);
         assert_eq!(parse("sed 5"), None);
     }

@@ -140,6 +140,7 @@ impl World {
     fn check_everybody(&mut self) -> Result<(), Violation> {
         for number in 0..self.machines.len() {
             self.check_all(number)?;
+            self.read_feed(number)?;
             if !self.hostile {
                 self.check_root(number)?;
             }

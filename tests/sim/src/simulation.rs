@@ -10,6 +10,7 @@ use std::sync::Once;
 use rejoin_core::planted::Planted;
 
 use crate::counters::Counters;
+use crate::draw::{Draw, stream};
 use crate::oracle::Violation;
 use crate::world::World;
 
@@ -22,6 +23,9 @@ pub struct Plan {
     pub replicas: Option<usize>,
     /// Steps to leave out.
     pub skipped: BTreeSet<u64>,
+    /// Whether machines keep a change feed; unless it is said the seed decides. One more commit now and then is another
+    /// schedule, so what was kept without stays without.
+    pub feed: Option<bool>,
     /// A rule that the engines leave out.
     pub planted: Planted,
     /// Print what happens.
@@ -32,6 +36,11 @@ impl Plan {
     /// The whole schedule of a seed.
     pub fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// Whether machines keep a change feed.
+    pub fn has_feed(&self) -> bool {
+        self.feed.unwrap_or_else(|| Draw::new(self.seed, stream::FEED).chance(500))
     }
 
     pub(crate) fn skips(&self, step: u64) -> bool {

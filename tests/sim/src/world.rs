@@ -12,6 +12,7 @@ use crate::machine::{Doom, Machine};
 use crate::network::{Arrival, Item, Network};
 use crate::oracle::{Oracle, Violation, broken};
 use crate::queue::{Due, Queue};
+use crate::reader::Feeds;
 use crate::simulation::Plan;
 use crate::trace::Trace;
 use crate::workload::Workload;
@@ -50,6 +51,8 @@ pub(crate) struct World {
     pub(crate) hostile: bool,
     /// The next stream on which a frame of this kind arrives is cut.
     pub(crate) cut_after: Option<u8>,
+    /// How machines keep their change feed, if they do.
+    pub(crate) feeds: Option<Feeds>,
     /// The faults are over.
     pub(crate) settling: bool,
     /// Frames sent and messages published.
@@ -80,6 +83,7 @@ impl World {
             counters: Counters::default(),
             hostile: false,
             cut_after: None,
+            feeds: plan.has_feed().then(|| Feeds::of(seed)),
             settling: false,
             sent: 0,
             judging: BTreeMap::new(),
@@ -309,6 +313,7 @@ impl World {
             self.restart_later(number);
             return Ok(());
         }
+        self.keep_feed(number);
         self.opened(number)
     }
 
