@@ -146,6 +146,9 @@ pub enum Error {
          other device has it; nothing was changed"
     )]
     NotYetInSync,
+    /// The change feed was dropped while somebody read it.
+    #[error("the change feed of this space is not kept any more: call `feed` again to begin a new one")]
+    NoFeed,
     /// The store of a space contradicts itself.
     #[error(
         "the store is damaged: {0}; open its node with the network (`rejoin serve`): it sets the file aside and gets what \

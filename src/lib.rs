@@ -9,12 +9,14 @@ mod commit;
 #[cfg(feature = "document")]
 mod documents;
 mod error;
+mod feed;
 mod handles;
 mod incident;
 mod lost;
 mod node;
 mod once;
 mod place;
+mod projection;
 mod snapshot;
 mod space;
 mod ticket;
@@ -24,15 +26,18 @@ pub use batch::Batch;
 pub use changes::{Change, Changes};
 pub use commit::Commit;
 pub use error::{Error, Result};
+pub use feed::{Anew, Changed, Feed, Page, Scope, Shown, Step};
 #[cfg(feature = "document")]
 pub use handles::Document;
 pub use handles::{BoundedCounter, Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set, Trim};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};
+pub use projection::Projection;
 pub use rejoin_core as core;
 #[cfg(feature = "document")]
 pub use rejoin_core::crdt::document::{Edit, Version, automerge};
+pub use rejoin_core::feed::{Cursor, Origin};
 pub use rejoin_core::{Causality, Token, Value, VersionVector};
 pub use rejoin_net as net;
 pub use rejoin_net::backup::{BackupError, Progress, Saved};

@@ -18,6 +18,11 @@ impl<S: Store> Engine<S> {
         self.space.feed_retention()
     }
 
+    /// Whether what was asked for is durable.
+    pub fn feed_is_settled(&self) -> bool {
+        self.space.feed_is_settled()
+    }
+
     /// The place behind all that is durable; `None` while no feed is kept.
     pub fn feed_end(&self) -> Option<Cursor> {
         self.space.feed_end()

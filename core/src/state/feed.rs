@@ -242,6 +242,9 @@ pub(super) fn check<S: Store>(store: &S) -> Result<(), String> {
 impl<S: Store> Space<S> {
     /// From the next commit on the feed is kept, or kept otherwise, or no more.
     pub(crate) fn keep_feed(&mut self, retention: Option<Retention>) {
+        if self.feed_wish.is_none() && self.feed_retention() == retention {
+            return;
+        }
         let retention = retention.unwrap_or(Retention { bytes: 0, millis: 0 });
         let now = self.feed.map_or(0, |feed| feed.retention.bytes);
         if now > 0 || retention.bytes > 0 || self.feed_wish.is_some() {
@@ -253,6 +256,10 @@ impl<S: Store> Space<S> {
     /// How much is kept, once that is durable.
     pub(crate) fn feed_retention(&self) -> Option<Retention> {
         self.feed.filter(Feed::is_on).map(|feed| feed.retention)
+    }
+
+    pub(crate) const fn feed_is_settled(&self) -> bool {
+        self.feed_wish.is_none()
     }
 
     /// All that is noted from here on is one commit.

@@ -281,7 +281,12 @@ impl Driver {
         // At once, and not with the engine's events: those come later, and not at all when the id was given up meanwhile.
         // What is written in between may be given the dots of what was lost.
         match failed {
-            None => waiting.on_saved(|dot| engine.is_durable(dot)),
+            None => {
+                waiting.on_saved(|dot| engine.is_durable(dot));
+                if engine.feed_is_settled() {
+                    waiting.on_feed();
+                }
+            }
             Some(error) => waiting.on_lost(|dot| engine.is_durable(dot), &error),
         }
     }

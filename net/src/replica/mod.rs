@@ -10,6 +10,7 @@
 mod causal;
 mod contacts;
 mod driver;
+mod feed;
 mod link;
 mod peers;
 mod shared;

@@ -19,6 +19,8 @@ pub(super) type Outcome = oneshot::Receiver<Result<(), Lost>>;
 /// Everybody who waits.
 pub(super) struct Waiting {
     saves: Vec<(Dot, oneshot::Sender<Result<(), Lost>>)>,
+    /// Those who wait for the feed to be kept as they asked.
+    feeds: Vec<oneshot::Sender<Result<(), Lost>>>,
     receipts: Vec<Receipt>,
     /// Those who wait to see what others have seen.
     readers: Vec<(Token, oneshot::Sender<()>)>,
@@ -38,8 +40,8 @@ struct Receipt {
 
 impl Waiting {
     pub(super) fn new(before: VersionVector) -> Self {
-        let (saves, receipts, readers) = Default::default();
-        Self { saves, receipts, readers, held: BTreeMap::new(), before, ended: false }
+        let (saves, feeds, receipts, readers) = Default::default();
+        Self { saves, feeds, receipts, readers, held: BTreeMap::new(), before, ended: false }
     }
 
     pub(super) fn for_save(&mut self, dot: Dot) -> Outcome {
@@ -48,6 +50,21 @@ impl Waiting {
             self.saves.push((dot, done));
         }
         wait
+    }
+
+    pub(super) fn for_feed(&mut self) -> Outcome {
+        let (done, wait) = oneshot::channel();
+        if !self.ended {
+            self.feeds.push(done);
+        }
+        wait
+    }
+
+    /// The feed is kept as was asked.
+    pub(super) fn on_feed(&mut self) {
+        for done in std::mem::take(&mut self.feeds) {
+            let _ = done.send(Ok(()));
+        }
     }
 
     /// [`Self::settle_receipts`] is owed after it.
@@ -100,7 +117,8 @@ impl Waiting {
     /// Everything that was not durable yet is lost.
     pub(super) fn on_lost(&mut self, is_durable: impl Fn(&Dot) -> bool, error: &StoreError) {
         self.on_saved(is_durable);
-        for (_, done) in std::mem::take(&mut self.saves) {
+        let saves = std::mem::take(&mut self.saves).into_iter().map(|(_, done)| done);
+        for done in saves.chain(std::mem::take(&mut self.feeds)) {
             let _ = done.send(Err(Lost(error.clone())));
         }
     }
