@@ -19,6 +19,8 @@ pub(crate) enum Render {
     Status,
     /// What was saved.
     Saved,
+    /// What has changed, and where to go on.
+    Feed,
 }
 
 /// How to show the answers of a command.
@@ -63,6 +65,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Lost { .. } => Render::Table(&["path", "kind", "key", "value", "author"]),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
         Command::Status => Render::Status,
+        Command::Feed { .. } => Render::Feed,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
         Command::Watch { .. } | Command::Serve(_) | Command::Demo(_) => Render::Json,
     }
@@ -94,6 +97,7 @@ impl Render {
             }),
             Self::Status => status(value),
             Self::Saved => saved(value),
+            Self::Feed => feed(value),
         }
     }
 }
@@ -105,6 +109,17 @@ pub(crate) fn progress(percent: &Value) {
         let end = if percent == 100 { "\n" } else { "" };
         let _ = std::io::Write::write_all(&mut &stderr, format!("\rrejoin: {percent} %{end}").as_bytes());
     }
+}
+
+/// One line a change: what was there, and what is.
+fn feed(value: &Value) -> String {
+    let side = |side: &Value| if side.is_null() { "-".to_owned() } else { data(&side["value"]) };
+    let change = |change: &Value| {
+        let (path, key) = (plain(&change["path"]), plain(&change["key"]));
+        format!("{path}\t{key}\t{}\t{}", side(&change["before"]), side(&change["after"]))
+    };
+    let cursor = if value["cursor"].is_null() { "off".to_owned() } else { plain(&value["cursor"]) };
+    format!("{}\ncursor\t{cursor}", lines(&value["changes"], change)).trim_start().to_owned()
 }
 
 fn saved(value: &Value) -> String {

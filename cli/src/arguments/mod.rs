@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rejoin::{Builder, Multiaddr, Token};
+use rejoin::{Builder, Cursor, Multiaddr, Token};
 
 use crate::failure::Failure;
 
@@ -164,6 +164,26 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
         /// SPACE or SPACE/PATH.
         target: String,
     },
+    /// Print what has changed since a place, with what was there before, and the place to ask from next time.
+    #[command(after_help = "\
+The first call, and one that comes too late, prints what is there (\"anew\": true). From the first call on the space notes its
+changes, 16 MB of them: --keep and --days say how much. Counters, lists and documents are only said to have changed.")]
+    Feed {
+        /// SPACE, or SPACE/PATHS for those that begin so.
+        target: String,
+        /// The cursor that was printed last.
+        #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+        since: Option<Cursor>,
+        /// Keep so many megabytes of changes from now on.
+        #[arg(long, value_name = "MEGABYTES")]
+        keep: Option<u64>,
+        /// Keep changes for so many days: an archive of what was removed and overwritten, on this device.
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        /// Note nothing any more, and drop what was noted.
+        #[arg(long, conflicts_with_all = ["since", "keep", "days"])]
+        off: bool,
+    },
     /// Sync a space with one peer, once, until both hold the same.
     Sync {
         /// The name of the space, or the beginning of its id.
@@ -257,6 +277,7 @@ impl Command {
             Self::Token { space } | Self::ForgetOnce { space, .. } | Self::Ls { space } => Some(space),
             Self::Batch { space, .. } | Self::Lost { space, .. } => Some(space),
             Self::Import { target, .. } | Self::Export { target } | Self::Watch { target } => Some(target),
+            Self::Feed { target, .. } => Some(target),
             Self::Counter(Counter::Add { target, .. } | Counter::Get { target }) => Some(target),
             Self::Set(
                 Set::Add { target, .. }
@@ -308,6 +329,10 @@ impl Command {
 
 fn token(text: &str) -> Result<Token, String> {
     text.parse().map_err(|_| "it is no token: `rejoin token SPACE` prints one".into())
+}
+
+fn cursor(text: &str) -> Result<Cursor, String> {
+    text.parse().map_err(|_| "it is no cursor: `rejoin feed SPACE` prints one".into())
 }
 
 /// Where a user's data lies when nothing else was said.

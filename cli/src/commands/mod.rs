@@ -4,6 +4,7 @@ pub(crate) mod backup;
 mod bounded;
 mod data;
 mod documents;
+mod feed;
 mod import;
 mod sequences;
 mod spaces;
@@ -168,6 +169,10 @@ async fn perform(
         Command::Export { target } => data::export(node, target, answer)?,
         Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,
+        Command::Feed { target, since, keep, days, off } => {
+            let asked = feed::Asked { target, since: *since, keep: *keep, days: *days, off: *off };
+            feed::feed(node, asked, answer).await?;
+        }
         Command::Sync { space, address } => status::sync(node, space, address, answer).await?,
         Command::Status => status::status(node, answer)?,
         Command::Peers => status::peers(node, answer)?,

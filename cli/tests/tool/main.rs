@@ -20,6 +20,7 @@ mod backup;
 mod damage;
 mod disk;
 mod errors;
+mod feed;
 mod hostile;
 mod human;
 mod manners;

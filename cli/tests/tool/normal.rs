@@ -71,6 +71,15 @@ fn placeholder(word: &str) -> Option<&'static str> {
         {
             Some("<token>")
         }
+        _ if word.split_once('.').is_some_and(|(number, tag)| {
+            !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && tag.len() == 16
+                && is_hex(tag)
+        }) =>
+        {
+            Some("<cursor>")
+        }
         _ if word.starts_with("12D3KooW") => Some("<peer>"),
         _ if word.starts_with("/ip4/127.0.0.1/") => Some("<addr>"),
         _ if word.starts_with("rejoin:") && word.len() > 40 => Some("<ticket>"),

@@ -98,6 +98,8 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("batch-once", &["batch", "board", "--once", "k2"], Some("{\"counter\":\"likes\",\"add\":-1}\n")),
     ("forget-once", &["forget-once", "board", "--days", "30"], None),
     ("token", &["token", "board"], None),
+    ("feed-anew", &["feed", "board/ti"], None),
+    ("feed-off", &["feed", "board", "--off"], None),
 ];
 
 /// Fixtures of what needs a second node, checked below; `lost` where two histories meet.

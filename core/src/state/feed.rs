@@ -167,6 +167,13 @@ impl Feed {
         self.retention.bytes > 0
     }
 
+    /// Whether its numbers can be those of a feed, with room for more than any store will ever see.
+    const fn is_possible(&self) -> bool {
+        const MOST: u64 = 1 << 62;
+        let rising = 1 <= self.oldest && self.oldest <= self.first && self.first <= self.next;
+        rising && self.next < MOST && self.bytes < MOST
+    }
+
     const fn cursor(&self) -> Cursor {
         Cursor { position: self.next - 1, tag: self.end }
     }
@@ -217,7 +224,7 @@ fn decode(before: &Tag, key: &[u8], value: &[u8]) -> Option<Record> {
 pub(super) fn read<S: Store>(store: &S) -> Result<Option<Feed>, StoreError> {
     let stored = store.get(Table::Meta, meta_key::FEED)?;
     // It says nothing of rows: one that does not read back is none, and its readers find a gap.
-    Ok(stored.and_then(|bytes| codec::decode(&bytes).ok()))
+    Ok(stored.and_then(|bytes| codec::decode(&bytes).ok()).filter(Feed::is_possible))
 }
 
 /// Whether what a store says of its feed holds together; a contradiction in words.
@@ -226,6 +233,9 @@ pub(super) fn check<S: Store>(store: &S) -> Result<(), String> {
     let bounds = store.get(Table::Meta, meta_key::FEED).map_err(|error| words(&error))?;
     let Some(bounds) = bounds else { return Ok(()) };
     let feed: Feed = codec::decode(&bounds).map_err(|error| words(&error))?;
+    if !feed.is_possible() {
+        return Err(words(&"its bounds cross"));
+    }
     let (mut at, mut bytes, mut end, mut sound) = (feed.first, 0, feed.start, true);
     let scanned = store.scan(Table::Feed, &feed.first.to_be_bytes(), &mut |key, value| {
         let record = decode(&end, key, value).filter(|record| record.cursor.position == at);
@@ -366,7 +376,7 @@ impl<S: Store> Space<S> {
         visit: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<Option<Cursor>, StoreError> {
         let Some(feed) = self.feed.filter(Feed::is_on) else { return Ok(None) };
-        if after.position + 1 < feed.first || after.position >= feed.next {
+        if after.position >= feed.next || after.position + 1 < feed.first {
             return Ok(None);
         }
         let store = self.overlay.store();

@@ -79,6 +79,7 @@ fn stores() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = (0..3).map(|which| vec![which]).collect();
     for kind in 0..8 {
         seeds.push(vec![2, 1, 10, kind, 3, 0, 0, 8]);
+        seeds.push(vec![7, 1, 0, kind, 3, 0, 0, 8]);
         seeds.push(vec![1, kind, 100, 0, 0, 8, 16, 0, 4, 0]);
     }
     seeds

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use rejoin::core::engine::{Config, Engine, Input, Now, Output, Role, SessionId};
+use rejoin::core::feed::Retention;
 use rejoin::core::store::{Commit, MemoryStore, Store, Table};
 use rejoin::net::store::{OpenOptions, RedbStore};
 
@@ -21,10 +22,11 @@ const DEVICE: Device = Device { number: 1, credulous: false };
 /// Opens a damaged store. It is refused, or it is used: whatever comes of that is an error and no panic.
 pub fn stores(data: &[u8]) {
     let mut draw = Draw::new(data);
-    match draw.byte() % 4 {
-        0 => file(&mut draw, &OpenOptions::default()),
-        1 => file(&mut draw, &OpenOptions { verify_bytes: 0, ..OpenOptions::default() }),
-        _ => entries(&mut draw),
+    match draw.byte() % 8 {
+        0 | 4 => file(&mut draw, &OpenOptions::default()),
+        1 | 5 => file(&mut draw, &OpenOptions { verify_bytes: 0, ..OpenOptions::default() }),
+        7 => entries(&mut draw, with_feed()),
+        _ => entries(&mut draw, image()),
     }
 }
 
@@ -59,6 +61,20 @@ pub(crate) fn image() -> &'static MemoryStore {
     })
 }
 
+/// The same with a change feed that holds a few changes.
+fn with_feed() -> &'static MemoryStore {
+    static IMAGE: OnceLock<MemoryStore> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let mut host = Host::open(DEVICE, 1, config(1 << 20), image().clone()).expect("its own store");
+        host.engine.keep_feed(Some(Retention { bytes: 1 << 20, millis: u64::MAX }));
+        for number in [1, 2, 1, 3] {
+            host.put(number, "noted").expect("a small transaction");
+        }
+        assert!(host.engine.feed_end().is_some_and(|end| end.position() >= 4), "changes are noted");
+        host.crash(true).engine.into_store()
+    })
+}
+
 /// All entries of a store.
 fn listed(store: &MemoryStore) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
@@ -73,8 +89,8 @@ fn listed(store: &MemoryStore) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
 }
 
 /// Damages entries of the store in memory.
-fn entries(draw: &mut Draw<'_>) {
-    let mut store = image().clone();
+fn entries(draw: &mut Draw<'_>, image: &MemoryStore) {
+    let mut store = image.clone();
     let mut of_itself = false;
     while !draw.is_empty() {
         let all = listed(&store);
@@ -117,7 +133,11 @@ fn used(mut host: Host, of_itself: bool) {
     let sound = host.engine.check().is_ok();
     let read = shown(&host.engine).is_ok();
     assert!(read || !sound, "it cannot be read, and checks");
+    let place = host.engine.feed_end();
     let wrote = host.put(9, "after the damage").is_ok();
+    for place in place.into_iter().chain(host.engine.feed_end()) {
+        host.engine.read_feed(&place, &mut |_| ControlFlow::Continue(())).expect("memory reads");
+    }
     let device = Device { number: 3, credulous: false };
     let mut peer = Host::open(device, 0, config(0), MemoryStore::new()).expect("an empty store");
     peer.put(1, "of another peer").expect("a small transaction");
