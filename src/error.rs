@@ -149,6 +149,12 @@ pub enum Error {
     /// The change feed was dropped while somebody read it.
     #[error("the change feed of this space is not kept any more: call `feed` again to begin a new one")]
     NoFeed,
+    /// An index was dropped while somebody used it.
+    #[error("this index is not there any more: call `index` on the map to build it again")]
+    NoIndex,
+    /// A query compares with something that cannot be a value.
+    #[error("this query cannot be asked: {0}")]
+    Query(String),
     /// The store of a space contradicts itself.
     #[error(
         "the store is damaged: {0}; open its node with the network (`rejoin serve`): it sets the file aside and gets what \

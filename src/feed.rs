@@ -268,8 +268,7 @@ impl Space {
     }
 
     async fn set_feed(&self, retention: Option<Retention>) -> Result<()> {
-        let done = self.replica().keep_feed(retention)?;
-        Ok(done.await?)
+        Ok(self.replica().keep_feed(retention).await??)
     }
 }
 

@@ -29,7 +29,9 @@ pub use error::{Error, Result};
 pub use feed::{Anew, Changed, Feed, Page, Scope, Shown, Step};
 #[cfg(feature = "document")]
 pub use handles::Document;
-pub use handles::{BoundedCounter, Counter, Flag, Line, List, Log, Map, MultiRegister, Register, Set, Trim};
+pub use handles::{
+    BoundedCounter, Counter, Flag, Index, Line, List, Log, Map, MultiRegister, Query, Register, Set, Trim,
+};
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};

@@ -4,7 +4,7 @@ use rejoin_core::engine::Reader;
 use rejoin_net::replica::Storage;
 
 use crate::handles::{key_of, typed};
-use crate::{BoundedCounter, Counter, List, Map, Register, Result, Set};
+use crate::{BoundedCounter, Counter, List, Map, Query, Register, Result, Set};
 use rejoin_core::crdt::Keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,15 @@ impl Snapshot {
             ControlFlow::Continue(())
         })?;
         pairs.into_iter().map(|(key, value)| Ok((typed(key)?, typed(value)?))).collect()
+    }
+
+    /// What a query finds.
+    pub fn query<K, V>(&self, query: &Query<K, V>) -> Result<Vec<(K, V)>>
+    where
+        K: Serialize + DeserializeOwned + 'static,
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        query.entries_in(&self.rows())
     }
 
     /// The elements of a set, in order.

@@ -65,6 +65,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Lost { .. } => Render::Table(&["path", "kind", "key", "value", "author"]),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
         Command::Status => Render::Status,
+        Command::Query(_) => Render::Table(&["key", "value"]),
         Command::Feed { .. } => Render::Feed,
         Command::Export { .. } | Command::Sync { .. } => Render::Pretty,
         Command::Watch { .. } | Command::Serve(_) | Command::Demo(_) => Render::Json,

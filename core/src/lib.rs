@@ -18,7 +18,7 @@
 //! | [`store`] | the small storage trait and a store in memory |
 //! | [`boundary`] | every input, output, event and setting of an engine |
 //! | `state` | one space over a store: memory above durable |
-//! | [`feed`], [`image`], [`remains`] | parts of `state`: what became of each row; a space as one compact file, for backups; what is left of a damaged store |
+//! | [`feed`], [`index`], [`image`], [`remains`] | parts of `state`: what became of each row; rows by what they hold; a space as one compact file, for backups; what is left of a damaged store |
 //! | `sync` | messages and sessions: moves dots and bytes, knows no CRDT |
 //! | [`engine`] | the pure state machine that a host drives |
 #![no_std]
@@ -49,5 +49,5 @@ pub mod value;
 
 pub use clock::{Causality, HybridClock, Lamport, Timestamp, Token, VersionVector};
 pub use id::{DeviceKey, Dot, ReplicaId, Signature, SpaceId};
-pub use state::{feed, image, remains};
+pub use state::{feed, image, index, remains};
 pub use value::Value;

@@ -11,6 +11,8 @@ pub const FORKS_BYTES: usize = 16 * 1024 * 1024;
 pub const HEAD_TAGS: usize = 16;
 /// Longest row key in bytes (kind, path, element). Keys are held in memory by readers and compared often.
 pub const KEY_BYTES: usize = 1024;
+/// Bytes of a text by which a secondary index orders it. Three fields and the key of the row make an entry of an index.
+pub const ORDER_BYTES: usize = 256;
 /// Deepest object path, in components. Paths are for people; 32 levels is more than any app shows.
 pub const PATH_DEPTH: usize = 32;
 /// Largest payload of one row. Larger things are blobs and do not belong in a row that is replaced whole.

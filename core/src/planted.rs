@@ -48,11 +48,13 @@ pub enum Rule {
     FeedOfBulk,
     /// A place in the feed is one of a history, not a number.
     FeedTag,
+    /// Indexes are in step with what a bulk changes.
+    IndexOfBulk,
 }
 
 impl Rule {
     /// Every rule, in the order of the table that the tests print.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::H1OneCommit,
         Self::H2VectorFirst,
         Self::H3NoGaps,
@@ -73,6 +75,7 @@ impl Rule {
         Self::GTail,
         Self::FeedOfBulk,
         Self::FeedTag,
+        Self::IndexOfBulk,
     ];
 }
 

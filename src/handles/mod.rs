@@ -7,6 +7,7 @@ mod counter;
 #[cfg(feature = "document")]
 mod document;
 mod flag;
+mod index;
 mod list;
 mod log;
 mod map;
@@ -28,6 +29,7 @@ pub use counter::Counter;
 #[cfg(feature = "document")]
 pub use document::Document;
 pub use flag::Flag;
+pub use index::{Index, Query};
 pub use list::List;
 pub use log::{Line, Log, Trim};
 pub use map::Map;

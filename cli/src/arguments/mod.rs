@@ -10,7 +10,7 @@ use rejoin::{Builder, Cursor, Multiaddr, Token};
 
 use crate::failure::Failure;
 
-pub(crate) use objects::{Bounded, Counter, Doc, List, Log, Map, Register, Set};
+pub(crate) use objects::{Bounded, Counter, Doc, List, Log, Map, Query, Register, Set};
 
 /// Data that keeps working when the network does not, and agrees when it returns.
 #[derive(Debug, Parser)]
@@ -164,6 +164,12 @@ Lines: {\"map\": PATH, \"put\": KEY, \"value\": V}  {\"map\": PATH, \"rm\": KEY}
         /// SPACE or SPACE/PATH.
         target: String,
     },
+    /// List entries of a map by what their values hold, without reading the others.
+    #[command(after_help = "\
+    rejoin query board/tasks --by owner --by due --equal ada --to 20 --limit 50
+
+The first call for some fields lists the whole map once; from then on this device keeps the list in step.")]
+    Query(Query),
     /// Print what has changed since a place, with what was there before, and the place to ask from next time.
     #[command(after_help = "\
 The first call, and one that comes too late, prints what is there (\"anew\": true). From the first call on the space notes its
@@ -277,7 +283,7 @@ impl Command {
             Self::Token { space } | Self::ForgetOnce { space, .. } | Self::Ls { space } => Some(space),
             Self::Batch { space, .. } | Self::Lost { space, .. } => Some(space),
             Self::Import { target, .. } | Self::Export { target } | Self::Watch { target } => Some(target),
-            Self::Feed { target, .. } => Some(target),
+            Self::Feed { target, .. } | Self::Query(Query { target, .. }) => Some(target),
             Self::Counter(Counter::Add { target, .. } | Counter::Get { target }) => Some(target),
             Self::Set(
                 Set::Add { target, .. }

@@ -1,6 +1,6 @@
 //! The words about objects of a space, a list for each type.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Counter {
@@ -375,4 +375,35 @@ pub(crate) enum Register {
         /// SPACE/PATH.
         target: String,
     },
+}
+
+/// Which entries of a map, in which order.
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// SPACE/PATH of the map.
+    pub(crate) target: String,
+    /// The field to list by, `a/b` for one within another, an empty word for the value itself; several times for several.
+    #[arg(long, value_name = "FIELD", required = true)]
+    pub(crate) by: Vec<String>,
+    /// Those whose first field is this; again for the second. JSON, and bare words are strings.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) equal: Vec<String>,
+    /// Those whose next field is at least this.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) from: Option<String>,
+    /// Those whose next field is at most this.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) to: Option<String>,
+    /// Those whose next field is text that begins so.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["from", "to"])]
+    pub(crate) starting: Option<String>,
+    /// The largest first.
+    #[arg(long)]
+    pub(crate) back: bool,
+    /// No more than so many.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Keep this list no more, and print nothing.
+    #[arg(long)]
+    pub(crate) drop: bool,
 }

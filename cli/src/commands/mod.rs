@@ -6,6 +6,7 @@ mod data;
 mod documents;
 mod feed;
 mod import;
+mod query;
 mod sequences;
 mod spaces;
 mod status;
@@ -169,6 +170,7 @@ async fn perform(
         Command::Export { target } => data::export(node, target, answer)?,
         Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,
+        Command::Query(asked) => query::query(node, asked, answer).await?,
         Command::Feed { target, since, keep, days, off } => {
             let asked = feed::Asked { target, since: *since, keep: *keep, days: *days, off: *off };
             feed::feed(node, asked, answer).await?;

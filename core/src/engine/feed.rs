@@ -18,11 +18,6 @@ impl<S: Store> Engine<S> {
         self.space.feed_retention()
     }
 
-    /// Whether what was asked for is durable.
-    pub fn feed_is_settled(&self) -> bool {
-        self.space.feed_is_settled()
-    }
-
     /// The place behind all that is durable; `None` while no feed is kept.
     pub fn feed_end(&self) -> Option<Cursor> {
         self.space.feed_end()
@@ -44,10 +39,13 @@ impl<S: Store> Engine<S> {
 
     /// The state that is durable at this moment, and the place in the feed that belongs to it, if one is kept. Costs a handle
     /// on the store.
-    pub fn durable_snapshot(&self) -> (Snapshot<S>, Option<Cursor>)
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn durable_snapshot(&self) -> Result<(Snapshot<S>, Option<Cursor>), StoreError>
     where
         S: Clone,
     {
-        (self.space.durable_snapshot(), self.space.feed_end())
+        Ok((self.space.durable_snapshot()?, self.space.feed_end()))
     }
 }

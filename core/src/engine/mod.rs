@@ -7,6 +7,7 @@ mod causal;
 mod feed;
 mod forks;
 mod gossip;
+mod index;
 #[cfg(test)]
 mod tests;
 
@@ -219,6 +220,12 @@ impl<S: Store> Engine<S> {
     /// Whether a commit is on its way to the disk. One that carries a bulk may take minutes.
     pub const fn is_saving(&self) -> bool {
         !self.space.is_idle()
+    }
+
+    /// The number of the commit with which all that is in memory now will be durable; `None` when it is.
+    pub fn settles_at(&self) -> Option<u64> {
+        let commit = self.space.settles_at();
+        (commit > self.space.durable.generation).then_some(commit)
     }
 
     /// Recomputes everything that the store says about itself; the first contradiction, in words. Reads it whole.

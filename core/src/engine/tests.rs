@@ -17,6 +17,7 @@ use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
 mod feed;
+mod index;
 mod merging;
 mod scans;
 mod tokens;

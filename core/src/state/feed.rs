@@ -268,10 +268,6 @@ impl<S: Store> Space<S> {
         self.feed.filter(Feed::is_on).map(|feed| feed.retention)
     }
 
-    pub(crate) const fn feed_is_settled(&self) -> bool {
-        self.feed_wish.is_none()
-    }
-
     /// All that is noted from here on is one commit.
     pub(super) fn begin_feed_commit(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;

@@ -28,6 +28,7 @@ pub(crate) mod meta_key {
     pub(crate) const SPACE: &[u8] = b"space";
     pub(crate) const OWN: &[u8] = b"own";
     pub(crate) const FEED: &[u8] = b"feed";
+    pub(crate) const INDEXES: &[u8] = b"indexes";
 }
 
 /// One replica, as far as it is known here: about 350 bytes, kept for ever.

@@ -26,10 +26,12 @@ use crate::row::{
 };
 use crate::state::feed::Origin;
 use crate::state::head::Incarnation;
+use crate::state::index::IndexSpec;
 use crate::state::overlay::Overlay;
 use crate::state::told::Step;
 use crate::state::{Head, Received, Space};
 use crate::store::{Store, StoreError};
+use crate::value::Span;
 
 /// A transaction that was not made. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -93,8 +95,24 @@ impl<S: Store + Clone> Space<S> {
     }
 
     /// The durable state at this moment.
-    pub(crate) fn durable_snapshot(&self) -> Snapshot<S> {
-        Snapshot { overlay: Overlay::new(self.overlay.store().clone()) }
+    pub(crate) fn durable_snapshot(&self) -> Result<Snapshot<S>, StoreError> {
+        let mut overlay = Overlay::new(self.overlay.store().clone());
+        overlay.read_indexes()?;
+        Ok(Snapshot { overlay })
+    }
+}
+
+impl<S: Store> Reader<'_, S> {
+    /// Visits the rows of an object in the order of an [index](crate::index), the other way round if `back`, until the visitor
+    /// breaks. `false` when there is no such index, or it is not complete yet.
+    pub fn scan_index(
+        &self,
+        index: &IndexSpec,
+        span: &Span,
+        back: bool,
+        visit: VisitRows<'_>,
+    ) -> Result<bool, StoreError> {
+        self.overlay.scan_index(index, span, back, visit)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::row::merge::{self, Snapshot};
 use crate::row::{Carry, Entry, Named, Payload, RowKey};
 use crate::state::bulk::{BulkHead, Incoming};
 use crate::state::head::STORE_FORMAT;
+use crate::state::index::Indexes;
 use crate::state::overlay::{self, decode_staged};
 use crate::state::remote::{Ahead, Fit, Step};
 use crate::state::{Applied, Received, Space, read_heads, read_own};
@@ -218,6 +219,7 @@ impl<S: Store> Space<S> {
         self.changed_heads.clear();
         let forgotten = self.overlay.deleted_keys(Table::Forks);
         self.overlay.clear();
+        self.overlay.read_indexes()?;
         self.forget_forks(forgotten)?;
         self.stage_used = true;
         self.disputed.retain(|dot| !self.heads.contains(dot));
@@ -284,6 +286,9 @@ impl Merge for Merging {
             Space::read(&self.config, Box::new(Nobody), transaction, [0; 32], &Nobody, Some(STORE_FORMAT))?;
         let mut work = Work { space, rows: BTreeSet::new(), merged: Merged::default() };
         work.space.begin_feed_commit(self.now.wall_ms);
+        if !self.config.planted.keeps(Rule::IndexOfBulk) {
+            work.space.overlay.indexes = Indexes::default();
+        }
         let planted = self.config.planted;
         let mine = work.space.heads.vector();
         // (a) and (b): entries in, dead ones out.

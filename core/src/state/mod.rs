@@ -11,6 +11,7 @@ pub mod feed;
 mod forks;
 mod head;
 pub mod image;
+pub mod index;
 mod layer;
 mod live_tree;
 mod local;
@@ -57,8 +58,7 @@ pub(crate) use tags::Tags;
 
 use commit::InFlight;
 use feed::{Feed, Retention};
-pub(crate) use head::FIRST_WITH_TREE;
-use head::{ChangedHeads, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
+use head::{ChangedHeads, FIRST_WITH_TREE, Incarnation, LogBounds, Own, STORE_FORMAT, meta_key};
 use live_tree::LiveTree;
 use local::Pending;
 use merging::Merging;
@@ -256,6 +256,7 @@ impl<S: Store> Space<S> {
             feed_full: false,
         };
         space.adopt_feed()?;
+        space.overlay.read_indexes()?;
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         Ok((space, own))
     }

@@ -75,6 +75,7 @@ impl<S: Store> Moment<S> {
         }
         self.check_log(&heads)?;
         super::feed::check(&self.store)?;
+        super::index::check(&self.store)?;
         let own = read_own(&self.store).map_err(|error| format!("its own state: {error}"))?;
         if own.is_some_and(|own| own.frontier.iter().any(|dot| !heads.contains(dot))) {
             return Err("the frontier is not in the vector".into());

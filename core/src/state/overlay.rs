@@ -16,6 +16,7 @@ use crate::row::stored::write_row;
 use crate::row::{Entry, RowKey, VisitRows};
 use crate::state::bulk;
 use crate::state::feed::Origin;
+use crate::state::index::Indexes;
 use crate::state::layer::{Found, Layer, Place, Row, both, scan_under};
 use crate::store::{Commit, Store, StoreError, Table, Visit};
 
@@ -34,12 +35,23 @@ pub(crate) struct Overlay<S> {
     pub(super) acting: Option<Origin>,
     /// Whether it is noted for each row that changes.
     pub(super) notes_origins: bool,
+    /// Lists of rows by what they hold.
+    pub(super) indexes: Indexes,
 }
 
 impl<S: Store> Overlay<S> {
     pub(crate) fn new(store: S) -> Self {
         let (leaving, gathered) = Default::default();
-        Self { store, leaving, gathered, next: 1, changes: 0, acting: None, notes_origins: false }
+        Self {
+            store,
+            leaving,
+            gathered,
+            next: 1,
+            changes: 0,
+            acting: None,
+            notes_origins: false,
+            indexes: Indexes::default(),
+        }
     }
 
     /// What is durable.
@@ -143,11 +155,18 @@ impl<S: Store> Overlay<S> {
         let memory = both(gathered, leaving, Ordering::Greater);
         let compare = |key: &&Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored);
         let scan = |visit: Visit<'_>| self.store.scan(table, first, visit);
-        scan_under(scan, memory, compare, &mut |found| match found {
-            Found::Memory(key, Some(value)) => visit(key, value),
-            Found::Memory(_, None) => ControlFlow::Continue(()),
-            Found::Stored(key, value) => visit(key, value),
-        })
+        scan_under(scan, memory, compare, &mut |found| show_plain(found, visit))
+    }
+
+    /// Visits keys of any table but rows and dots below `end`, descending, memory before disk.
+    pub(super) fn scan_back(&self, table: Table, end: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        let below = (Bound::Unbounded, Bound::Excluded(end));
+        let [gathered, leaving] = [&self.gathered, &self.leaving]
+            .map(|layer| layer.plain[table as usize].range::<[u8], _>(below).rev());
+        let memory = both(gathered, leaving, Ordering::Less);
+        let compare = |key: &&Vec<u8>, stored: &[u8]| key.as_slice().cmp(stored).reverse();
+        let scan = |visit: Visit<'_>| self.store.scan_back(table, end, visit);
+        scan_under(scan, memory, compare, &mut |found| show_plain(found, visit))
     }
 
     /// Notes in the feed, as `note` says, what the commit being gathered makes of rows: their keys, whose transaction that
@@ -267,12 +286,30 @@ impl<S: Store> Overlay<S> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn put_row(&mut self, key: &RowKey, row: Row) {
+    /// What a row holds, if anybody will ask what it held.
+    fn to_compare(&self, row: &[Entry]) -> Vec<Entry> {
+        if self.indexes.is_empty() { Vec::new() } else { row.to_vec() }
+    }
+
+    /// What becomes of a row that holds `before`.
+    fn put_row(&mut self, key: &RowKey, before: &[Entry], row: Row) {
+        if !self.indexes.is_empty() {
+            self.enter(key, before, &row);
+        }
         if self.notes_origins {
             self.gathered.origins.insert(key.clone(), self.acting);
         }
         self.gathered.put_row(key.clone(), row);
         self.changes += 1;
+    }
+}
+
+/// Shows what a scan of a plain table found.
+fn show_plain(found: Found<'_, &Vec<u8>, &Option<Vec<u8>>>, visit: Visit<'_>) -> ControlFlow<()> {
+    match found {
+        Found::Memory(key, Some(value)) => visit(key, value),
+        Found::Memory(_, None) => ControlFlow::Continue(()),
+        Found::Stored(key, value) => visit(key, value),
     }
 }
 
@@ -400,10 +437,11 @@ impl<S: Store> Overlay<S> {
         if let Err(at) = row.binary_search_by_key(&entry.dot, |held| held.dot) {
             self.gathered.put_dot(entry.dot, Some((entry.hash, key.clone())));
             if row.is_empty() {
-                self.put_row(key, Row::One(entry));
+                self.put_row(key, &[], Row::One(entry));
             } else {
+                let before = self.to_compare(&row);
                 row.insert(at, entry);
-                self.put_row(key, Row::of(row));
+                self.put_row(key, &before, Row::of(row));
             }
         }
         Ok(())
@@ -417,7 +455,7 @@ impl<S: Store> Overlay<S> {
         if let Some(entry) = &entry {
             self.gathered.put_dot(entry.dot, Some((entry.hash, key.clone())));
         }
-        self.put_row(key, entry.into());
+        self.put_row(key, live, entry.into());
     }
 
     pub(crate) fn remove_dot(&mut self, dot: &Dot) -> Result<Option<(RowKey, Entry)>, StoreError> {
@@ -425,8 +463,9 @@ impl<S: Store> Overlay<S> {
         self.gathered.put_dot(*dot, None);
         let mut row = self.row(&key)?;
         let at = row.iter().position(|entry| entry.dot == *dot);
+        let before = self.to_compare(&row);
         let removed = at.map(|at| row.remove(at));
-        self.put_row(&key, Row::of(row));
+        self.put_row(&key, &before, Row::of(row));
         Ok(removed.map(|entry| (key, entry)))
     }
 }

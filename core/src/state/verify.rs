@@ -46,6 +46,7 @@ impl<S: Store> Space<S> {
             return Err(format!("{indexed} dots are indexed, {} are live in rows", by_dot.len()));
         }
         super::feed::check(self.overlay.store())?;
+        super::index::check(self.overlay.store())?;
         self.check_heads()
     }
 

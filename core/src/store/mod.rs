@@ -51,11 +51,13 @@ pub enum Table {
     Feed = 8,
     /// Number -> what an own transaction did, so that it can be taken back.
     Undo = 9,
+    /// What a row holds, and which row: see [`crate::index`].
+    Index = 10,
 }
 
 impl Table {
     /// All tables, in order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Replicas,
         Self::Rows,
@@ -66,13 +68,14 @@ impl Table {
         Self::Tree,
         Self::Feed,
         Self::Undo,
+        Self::Index,
     ];
 
     /// The first storage format that has it: a store of an older one need not.
     pub const fn since(self) -> u32 {
         match self {
-            Self::Feed | Self::Undo => 4,
-            Self::Tree => crate::state::FIRST_WITH_TREE,
+            Self::Feed | Self::Undo | Self::Index => 4,
+            Self::Tree => 2,
             _ => 1,
         }
     }

@@ -28,6 +28,7 @@ mod codec;
 mod de;
 mod element;
 mod form;
+mod order;
 mod ser;
 
 #[cfg(any(test, feature = "laws"))]
@@ -53,6 +54,7 @@ use crate::limits::{KEY_BYTES, PAYLOAD_BYTES, VALUE_DEPTH};
 
 pub use element::{decode_element, encode_element};
 pub use form::Millis;
+pub use order::{Span, encode_order, field, order_length};
 
 /// One piece of application data.
 ///

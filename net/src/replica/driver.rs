@@ -283,9 +283,7 @@ impl Driver {
         match failed {
             None => {
                 waiting.on_saved(|dot| engine.is_durable(dot));
-                if engine.feed_is_settled() {
-                    waiting.on_feed();
-                }
+                waiting.on_commit(commit.id);
             }
             Some(error) => waiting.on_lost(|dot| engine.is_durable(dot), &error),
         }

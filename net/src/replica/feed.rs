@@ -6,29 +6,19 @@ use rejoin_core::engine::Snapshot;
 use rejoin_core::feed::{Cursor, Record, Retention};
 use rejoin_core::store::StoreError;
 
-use super::{Lost, Replica, Storage, outcome};
+use super::{Lost, Replica, Storage};
 
 /// Bytes of rows after which a page of the feed ends.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 impl Replica {
     /// Keeps a feed from now on, or none; waits until that is durable. When the commit fails, the next one tries again.
-    pub fn keep_feed(
-        &self,
-        retention: Option<Retention>,
-    ) -> Result<impl Future<Output = Result<(), Lost>> + Send + 'static, StoreError> {
-        let mut state = self.shared.state();
-        let engine = state.engine_to_write()?;
-        engine.keep_feed(retention);
-        let wait = (!engine.feed_is_settled()).then(|| state.waiting.for_feed());
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok(async move {
-            match wait {
-                None => Ok(()),
-                Some(wait) => outcome(wait).await,
-            }
-        })
+    pub async fn keep_feed(&self, retention: Option<Retention>) -> Result<Result<(), Lost>, StoreError> {
+        let ((), durable) = self.change(|engine| {
+            engine.keep_feed(retention);
+            Ok(())
+        })?;
+        Ok(durable.done().await)
     }
 
     /// How much of the feed is kept; `None` while there is none.
@@ -55,6 +45,6 @@ impl Replica {
 
     /// What is durable at this moment, and the place in the feed that belongs to it, if one is kept.
     pub fn durable_snapshot(&self) -> Result<(Snapshot<Storage>, Option<Cursor>), StoreError> {
-        Ok(self.shared.state().engine()?.durable_snapshot())
+        self.shared.state().engine()?.durable_snapshot()
     }
 }

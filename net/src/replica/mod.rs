@@ -11,6 +11,7 @@ mod causal;
 mod contacts;
 mod driver;
 mod feed;
+mod index;
 mod link;
 mod peers;
 mod shared;
@@ -105,6 +106,18 @@ impl Written {
     }
 }
 
+/// What was changed, until it is durable; nothing to wait for when it is.
+struct Durable(Option<Outcome>);
+
+impl Durable {
+    async fn done(self) -> Result<(), Lost> {
+        match self.0 {
+            None => Ok(()),
+            Some(wait) => outcome(wait).await,
+        }
+    }
+}
+
 async fn outcome(wait: Outcome) -> Result<(), Lost> {
     // Nobody to answer means that the loop has ended.
     wait.await.unwrap_or_else(|_| Err(Lost(closed())))
@@ -189,6 +202,20 @@ impl Replica {
         drop(state);
         self.shared.wake.notify_one();
         Ok((value, written))
+    }
+
+    /// Changes something of the engine that is no transaction; with it [`Durable`], to wait for.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Engine<Storage>) -> Result<T, StoreError>,
+    ) -> Result<(T, Durable), StoreError> {
+        let mut state = self.shared.state();
+        let engine = state.engine_to_write()?;
+        let value = change(engine)?;
+        let wait = engine.settles_at().map(|commit| state.waiting.for_commit(commit));
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok((value, Durable(wait)))
     }
 
     /// Waits until a change made here is durable here. For a change whose commit may have failed since it was made, see

@@ -19,8 +19,8 @@ pub(super) type Outcome = oneshot::Receiver<Result<(), Lost>>;
 /// Everybody who waits.
 pub(super) struct Waiting {
     saves: Vec<(Dot, oneshot::Sender<Result<(), Lost>>)>,
-    /// Those who wait for the feed to be kept as they asked.
-    feeds: Vec<oneshot::Sender<Result<(), Lost>>>,
+    /// Those who wait for a commit, by its number.
+    commits: Vec<(u64, oneshot::Sender<Result<(), Lost>>)>,
     receipts: Vec<Receipt>,
     /// Those who wait to see what others have seen.
     readers: Vec<(Token, oneshot::Sender<()>)>,
@@ -40,8 +40,8 @@ struct Receipt {
 
 impl Waiting {
     pub(super) fn new(before: VersionVector) -> Self {
-        let (saves, feeds, receipts, readers) = Default::default();
-        Self { saves, feeds, receipts, readers, held: BTreeMap::new(), before, ended: false }
+        let (saves, commits, receipts, readers) = Default::default();
+        Self { saves, commits, receipts, readers, held: BTreeMap::new(), before, ended: false }
     }
 
     pub(super) fn for_save(&mut self, dot: Dot) -> Outcome {
@@ -52,18 +52,22 @@ impl Waiting {
         wait
     }
 
-    pub(super) fn for_feed(&mut self) -> Outcome {
+    pub(super) fn for_commit(&mut self, id: u64) -> Outcome {
         let (done, wait) = oneshot::channel();
         if !self.ended {
-            self.feeds.push(done);
+            self.commits.push((id, done));
         }
         wait
     }
 
-    /// The feed is kept as was asked.
-    pub(super) fn on_feed(&mut self) {
-        for done in std::mem::take(&mut self.feeds) {
-            let _ = done.send(Ok(()));
+    /// A commit is durable, and all before it.
+    pub(super) fn on_commit(&mut self, id: u64) {
+        for (wanted, done) in std::mem::take(&mut self.commits) {
+            if wanted <= id {
+                let _ = done.send(Ok(()));
+            } else {
+                self.commits.push((wanted, done));
+            }
         }
     }
 
@@ -118,7 +122,8 @@ impl Waiting {
     pub(super) fn on_lost(&mut self, is_durable: impl Fn(&Dot) -> bool, error: &StoreError) {
         self.on_saved(is_durable);
         let saves = std::mem::take(&mut self.saves).into_iter().map(|(_, done)| done);
-        for done in saves.chain(std::mem::take(&mut self.feeds)) {
+        let commits = std::mem::take(&mut self.commits).into_iter().map(|(_, done)| done);
+        for done in saves.chain(commits) {
             let _ = done.send(Err(Lost(error.clone())));
         }
     }

@@ -83,6 +83,7 @@ const fn definition(table: Table) -> Definition {
         Table::Tree => "tree",
         Table::Feed => "feed",
         Table::Undo => "undo",
+        Table::Index => "index",
     })
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use rejoin_core::feed::{Cursor, Record, Retention};
-use rejoin_core::row::{Entry, RowKey};
+use rejoin_core::index::IndexSpec;
+use rejoin_core::row::{Entry, Kind, RowKey};
 
 use crate::counters::Sometimes;
 use crate::draw::{Draw, stream};
@@ -28,10 +29,12 @@ pub struct Reader {
     may_miss: bool,
 }
 
-/// How much of the feed machines keep, and when their readers read; `None` where there is no feed.
+/// How much of the feed machines keep, and when their readers read.
 #[derive(Debug)]
 pub struct Feeds {
     retention: Retention,
+    /// Rows are listed by what they hold, too: [`Engine::check`](rejoin_core::engine::Engine::check) compares.
+    indexes: Vec<IndexSpec>,
     draw: Draw,
 }
 
@@ -44,15 +47,17 @@ impl Feeds {
             1 => Retention { bytes: u64::MAX, millis: draw.magnitude(1, 10_000_000) },
             _ => Retention { bytes: u64::MAX, millis: u64::MAX },
         };
-        Self { retention, draw }
+        let kinds = [200, 201, 202].into_iter().filter(|_| draw.chance(300));
+        let indexes = kinds.map(|kind| IndexSpec::new(Kind(kind), "a", &[""]).expect("a path")).collect();
+        Self { retention, indexes, draw }
     }
 }
 
 impl World {
     /// A machine was opened: its feed is kept from here on, if it was not before; now and then it is switched off for a
     /// life, or while it runs.
-    pub(crate) fn keep_feed(&mut self, number: usize) {
-        let Some(feeds) = &mut self.feeds else { return };
+    pub(crate) fn keep_feed(&mut self, number: usize) -> Result<(), Violation> {
+        let Some(feeds) = &mut self.feeds else { return Ok(()) };
         let machine = &mut self.machines[number];
         let wanted = if feeds.draw.chance(100) { None } else { Some(feeds.retention) };
         machine.reader.may_miss |= wanted.is_none() || feeds.retention.bytes < u64::MAX;
@@ -61,6 +66,13 @@ impl World {
         if machine.engine().feed_retention() != wanted {
             machine.engine_mut().keep_feed(wanted);
         }
+        for index in &feeds.indexes {
+            let engine = machine.engine_mut();
+            let drops = feeds.draw.chance(200);
+            let done = if drops { engine.drop_index(index) } else { engine.build_index(index) };
+            done.or_else(|error| broken("store", format!("{error}")))?;
+        }
+        Ok(())
     }
 
     /// After any input a reader may read, or not.
@@ -106,7 +118,8 @@ impl World {
 }
 
 fn durable_rows(machine: &Machine) -> Result<(Rows, Option<Cursor>), Violation> {
-    let (snapshot, end) = machine.engine().durable_snapshot();
+    let snapshot = machine.engine().durable_snapshot();
+    let (snapshot, end) = snapshot.or_else(|error| broken("store", format!("{error}")))?;
     let mut rows = Rows::new();
     let visited = snapshot.visit_rows(&[], &mut |key, entries| {
         rows.insert(key.clone(), entries.to_vec());

@@ -313,7 +313,7 @@ impl World {
             self.restart_later(number);
             return Ok(());
         }
-        self.keep_feed(number);
+        self.keep_feed(number)?;
         self.opened(number)
     }
 
