@@ -1,12 +1,14 @@
 //! One transaction over any objects of a space: all of it is seen, here and everywhere, or nothing.
 
 use rejoin_core::ReplicaId;
+use rejoin_core::crdt::View;
 use rejoin_core::engine::{Transaction, WriteError};
 use rejoin_net::replica::Storage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::handles::value_of;
+use crate::kinds::check_first;
 use crate::once::Keyed;
 use crate::{
     BoundedCounter, Counter, Error, Flag, List, Log, Map, MultiRegister, Register, Result, Set, Space,
@@ -31,13 +33,16 @@ impl<'a, 'tx> Batch<'a, 'tx> {
         self.failed.map_or(Ok(()), Err)
     }
 
-    fn act<V>(
+    fn act<V: View>(
         &mut self,
         view: Result<&V>,
         act: impl FnOnce(&V, &mut Transaction<'tx, Storage>) -> Result<(), WriteError>,
     ) {
         if self.failed.is_none() {
-            let done = view.and_then(|view| act(view, self.transaction).map_err(Error::from));
+            let done = view.and_then(|view| {
+                check_first(self.transaction, view.object())?;
+                act(view, self.transaction).map_err(Error::from)
+            });
             self.failed = done.err();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rejoin_core::SpaceId;
 use rejoin_core::engine::{OpenError, ReadError, WriteError};
 use rejoin_core::error::KeyError as PathError;
-use rejoin_core::row::DataError;
+use rejoin_core::row::{DataError, Kind};
 use rejoin_core::store::StoreError;
 use rejoin_core::value::ValueError;
 use rejoin_net::backup::BackupError;
@@ -149,12 +149,31 @@ pub enum Error {
     /// The change feed was dropped while somebody read it.
     #[error("the change feed of this space is not kept any more: call `feed` again to begin a new one")]
     NoFeed,
+    /// The first write of an object where one of another kind is. One that was begun elsewhere at the same time is never
+    /// refused: both live then.
+    #[error(
+        "`{path}` is a {is} on this device, and you asked for a {asked}: use it as a {is}, or choose another path"
+    )]
+    WrongKind {
+        /// The path.
+        path: String,
+        /// What is there.
+        is: Kind,
+        /// What was to be written.
+        asked: Kind,
+    },
     /// An index was dropped while somebody used it.
     #[error("this index is not there any more: call `index` on the map to build it again")]
     NoIndex,
     /// A query compares with something that cannot be a value.
     #[error("this query cannot be asked: {0}")]
     Query(String),
+    /// The data is sound, and the change feed or an index of this device is not.
+    #[error(
+        "the data is sound; what this device keeps beside it is not: {0}; it is given up and built anew when the space is \
+         opened next"
+    )]
+    Derived(String),
     /// The store of a space contradicts itself.
     #[error(
         "the store is damaged: {0}; open its node with the network (`rejoin serve`): it sets the file aside and gets what \

@@ -12,6 +12,7 @@ mod error;
 mod feed;
 mod handles;
 mod incident;
+mod kinds;
 mod lost;
 mod node;
 mod once;

@@ -42,6 +42,8 @@ pub(crate) struct Opened {
     pub(crate) lineage: [u8; 16],
     /// Whether the file had been closed: otherwise it has to be checked before it is believed.
     pub(crate) was_closed: bool,
+    /// Whether what is kept beside the data was found to fit it, or was not looked at.
+    pub(crate) derived_is_sound: bool,
 }
 
 /// What a device knows of a space beside its data.
@@ -70,6 +72,7 @@ impl Directory {
         let lineage = lineage(&path).map_err(|error| Error::Io { path, error })?;
         Ok(Opened {
             was_closed: store.was_closed(),
+            derived_is_sound: true,
             storage: Storage::Disk(store),
             committer: Committer::Disk(writer.clone()),
             facts: Facts::Disk(writer),
@@ -145,6 +148,7 @@ impl Opened {
             facts: Facts::Memory(Mutex::default()),
             lineage: [0; 16],
             was_closed: true,
+            derived_is_sound: true,
         }
     }
 }

@@ -221,6 +221,10 @@ impl Space {
             moment.check(&Ed25519::from_seed([0; 32])).map_err(|wrong| {
                 replica.suspect();
                 Error::Damaged(wrong)
+            })?;
+            moment.check_derived().map_err(|wrong| {
+                replica.suspect();
+                Error::Derived(wrong)
             })
         };
         blocking(check).await

@@ -62,6 +62,7 @@ impl From<&Error> for Failure {
             Error::Store(StoreError::Io(words)) if words == CLOSED => LOCKED,
             Error::NotConfirmed { .. } | Error::NotSeen { .. } => NOT_CONFIRMED,
             Error::Damaged(_)
+            | Error::Derived(_)
             | Error::Backup(
                 BackupError::Image { error: ImageError::Damaged { .. }, .. }
                 | BackupError::OtherRoot { .. }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::{At, typed, value_of};
 use crate::documents::lock;
+use crate::kinds::check_first;
 use crate::{Commit, Error, Result, Watch};
 
 /// An Automerge document: text that people write at once, nested maps and lists, and all of its history.
@@ -192,6 +193,7 @@ impl Document {
         let space = &self.0.space;
         let outcome = self.0.view().and_then(|view| {
             let (written, saved) = space.replica().write_to_keep(|tx| {
+                check_first(tx, view.object())?;
                 let shared = space.0.documents.of(view);
                 let mut loaded = lock(&shared);
                 let value = write(&mut loaded, tx)?;

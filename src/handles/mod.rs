@@ -36,6 +36,7 @@ pub use map::Map;
 pub use register::{MultiRegister, Register};
 pub use set::Set;
 
+use crate::kinds::check_first;
 use crate::{Commit, Error, Result, Space, Watch};
 
 /// A view at a path of a space. A path that cannot be one is found out by the first call.
@@ -67,8 +68,12 @@ impl<V: View + Clone + Send + Sync + 'static> At<V> {
         write: impl FnOnce(&V, &mut Transaction<'_, Storage>) -> Result<T, WriteError>,
     ) -> Commit<T> {
         let replica = self.space.replica();
-        let outcome =
-            self.view().and_then(|view| replica.write_to_keep(|tx| write(view, tx).map_err(Error::from)));
+        let outcome = self.view().and_then(|view| {
+            replica.write_to_keep(|tx| {
+                check_first(tx, view.object())?;
+                write(view, tx).map_err(Error::from)
+            })
+        });
         Commit::new(replica, outcome)
     }
 

@@ -246,7 +246,7 @@ impl Node {
             Some(directory) => quarantine::checked(directory.open_space(&id)?, id)?,
             None => Opened::in_memory(),
         };
-        let Opened { storage, committer, facts, lineage, .. } = opened;
+        let Opened { storage, committer, facts, lineage, derived_is_sound, .. } = opened;
         known.iter().try_for_each(|(name, value)| facts.set(name, value))?;
         let name = facts.get(fact::NAME)?.and_then(|name| String::from_utf8(name).ok());
         let mut config = Config::new(id);
@@ -268,6 +268,9 @@ impl Node {
             path: self.0.directory.as_ref().map(|directory| directory.file(&id)).unwrap_or_default(),
             error,
         })?;
+        if !derived_is_sound {
+            replica.give_up_derived()?;
+        }
         let name = name.unwrap_or_else(|| id.to_string()[..8].to_owned());
         let space = Space(Arc::new(SpaceInner {
             name,

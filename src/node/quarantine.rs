@@ -28,8 +28,9 @@ pub(super) fn checked(opened: Opened, id: SpaceId) -> Result<Opened> {
     // Anybody's: it only checks signatures.
     let identity = Ed25519::from_seed([0; 32]);
     let moment = Moment::of(id, opened.storage.clone()).map_err(|error| error.to_string());
-    match moment.and_then(|moment| moment.check(&identity)) {
-        Ok(()) => Ok(opened),
+    let checked = moment.and_then(|moment| moment.check(&identity).map(|()| moment.check_derived()));
+    match checked {
+        Ok(derived) => Ok(Opened { derived_is_sound: derived.is_ok(), ..opened }),
         Err(wrong) => {
             opened.storage.leave_open();
             Err(Error::Damaged(wrong))

@@ -4,6 +4,7 @@ mod bounded;
 mod causality;
 #[cfg(feature = "document")]
 mod documents;
+mod kinds;
 mod queries;
 
 use std::time::Duration;

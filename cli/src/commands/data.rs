@@ -6,7 +6,6 @@ use rejoin::core::row::Kind;
 use rejoin::{Change, Node, Space};
 use serde_json::{Value, json};
 
-use super::spaces::kind;
 use super::{Answer, sequences, settle, target, value};
 use crate::arguments::{Counter, Map, Register, Set};
 use crate::failure::Failure;
@@ -141,7 +140,7 @@ pub(super) fn lost(node: &Node, space: &str, forget: bool, answer: &mut Answer<'
     let mut told = Vec::new();
     for lost in space.lost()? {
         told.push(json!({
-            "path": lost.path, "kind": kind(lost.kind), "key": lost.key, "value": lost.value,
+            "path": lost.path, "kind": lost.kind.to_string(), "key": lost.key, "value": lost.value,
             "author": lost.author.to_string(), "time": lost.time.millis(),
         }));
         if forget {
@@ -161,7 +160,7 @@ pub(super) fn export(node: &Node, at: &str, answer: &mut Answer<'_>) -> Result<(
     let mut exported = Vec::new();
     for object in objects.iter().filter(wanted) {
         let value = object_value(&space, object)?;
-        exported.push(json!({ "path": object.path, "kind": kind(object.kind), "value": value }));
+        exported.push(json!({ "path": object.path, "kind": object.kind.to_string(), "value": value }));
     }
     if path.is_none() {
         answer.say(exported.into());
@@ -213,7 +212,7 @@ pub(super) async fn watch(node: &Node, at: &str, answer: &mut Answer<'_>) -> Res
                 let time = time.map(|time| time.millis());
                 let author = author.map(|author| author.to_string());
                 answer.say(json!({
-                    "path": path, "kind": kind(of), "key": key, "value": value, "author": author, "time": time,
+                    "path": path, "kind": of.to_string(), "key": key, "value": value, "author": author, "time": time,
                 }));
             }
             Change::Missed { reports } => answer.say(json!({ "missed": reports })),

@@ -6,7 +6,6 @@ use rejoin::{Changed, Cursor, Node, Scope, Shown, Step};
 use serde_json::{Value, json};
 
 use super::Answer;
-use super::spaces::kind;
 use crate::failure::Failure;
 
 /// What is asked of a feed.
@@ -68,7 +67,7 @@ fn change(change: &Changed) -> Value {
     let origin =
         change.origin.map(|origin| json!({ "author": origin.author.to_string(), "local": origin.local }));
     json!({
-        "path": change.path, "kind": kind(change.kind), "key": change.key, "commit": change.commit, "origin": origin,
+        "path": change.path, "kind": change.kind.to_string(), "key": change.key, "commit": change.commit, "origin": origin,
         "before": change.before.as_ref().map(shown), "after": change.after.as_ref().map(shown),
     })
 }

@@ -53,7 +53,7 @@ pub(super) async fn ticket(node: &Node, space: &str, answer: &mut Answer<'_>) ->
 
 pub(super) fn objects(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let objects = super::space(node, space)?.objects()?;
-    let describe = |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": kind(object.kind), "rows": object.rows });
+    let describe = |object: rejoin::ObjectInfo| json!({ "path": object.path, "kind": object.kind.to_string(), "rows": object.rows });
     answer.say(objects.into_iter().map(describe).collect());
     Ok(())
 }
@@ -69,25 +69,4 @@ pub(super) async fn forget_once(
     let forgotten = super::space(node, space)?.forget_once(before).await?;
     answer.say(json!({ "forgotten": forgotten }));
     Ok(())
-}
-
-/// What people call a kind.
-pub(super) fn kind(kind: rejoin::core::row::Kind) -> String {
-    use rejoin::core::row::Kind;
-    let name = match kind {
-        Kind::PN_COUNTER => "counter",
-        Kind::G_COUNTER => "growing-counter",
-        Kind::OR_SET => "set",
-        Kind::LWW_MAP => "map",
-        Kind::LWW_REGISTER => "register",
-        Kind::MV_REGISTER => "multi-register",
-        Kind::FLAG => "flag",
-        Kind::LIST => "list",
-        Kind::LOG => "log",
-        Kind::DOCUMENT => "doc",
-        Kind::ONCE => "once",
-        Kind::BOUNDED_COUNTER => "bounded-counter",
-        Kind(other) => return format!("kind-{other}"),
-    };
-    name.to_owned()
 }

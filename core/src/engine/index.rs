@@ -25,6 +25,13 @@ impl<S: Store> Engine<S> {
         self.space.drop_index(index)
     }
 
+    /// Gives up all that is kept beside the data, because it was found wrong: the feed's readers find a gap, and an index that is
+    /// built again is built from the rows.
+    pub fn give_up_derived(&mut self) {
+        self.space.give_up_feed();
+        self.space.give_up_indexes();
+    }
+
     /// Which indexes there are.
     pub fn indexes(&self) -> Vec<IndexSpec> {
         self.space.indexes()

@@ -49,6 +49,31 @@ impl Kind {
     pub const ONCE: Self = Self(12);
     /// [`crate::crdt::BoundedCounter`].
     pub const BOUNDED_COUNTER: Self = Self(11);
+
+    /// The kinds that this version knows, and what people call them.
+    pub const KNOWN: [(Self, &'static str); 12] = [
+        (Self::PN_COUNTER, "counter"),
+        (Self::G_COUNTER, "growing-counter"),
+        (Self::OR_SET, "set"),
+        (Self::LWW_MAP, "map"),
+        (Self::LWW_REGISTER, "register"),
+        (Self::MV_REGISTER, "multi-register"),
+        (Self::FLAG, "flag"),
+        (Self::LIST, "list"),
+        (Self::LOG, "log"),
+        (Self::DOCUMENT, "doc"),
+        (Self::BOUNDED_COUNTER, "bounded-counter"),
+        (Self::ONCE, "once"),
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::KNOWN.iter().find(|(kind, _)| kind == self) {
+            Some((_, name)) => f.write_str(name),
+            None => write!(f, "kind-{}", self.0),
+        }
+    }
 }
 
 /// The key of one row. Compares as its bytes do.

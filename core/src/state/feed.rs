@@ -263,6 +263,11 @@ impl<S: Store> Space<S> {
         }
     }
 
+    /// It was found wrong: nobody is served from it any more, and what it says of itself goes with the next commit.
+    pub(crate) const fn give_up_feed(&mut self) {
+        self.feed_wish = Some(Retention { bytes: 0, millis: 0 });
+    }
+
     /// How much is kept, once that is durable.
     pub(crate) fn feed_retention(&self) -> Option<Retention> {
         self.feed.filter(Feed::is_on).map(|feed| feed.retention)
@@ -387,6 +392,9 @@ impl<S: Store> Space<S> {
         let (mut cursor, mut sound) = (Cursor { tag: tag.unwrap_or(after.tag), ..*after }, true);
         let begin = cursor;
         store.scan(Table::Feed, &(after.position + 1).to_be_bytes(), &mut |key, value| {
+            if key >= feed.next.to_be_bytes().as_slice() {
+                return ControlFlow::Break(());
+            }
             let record = decode(&cursor.tag, key, value);
             let next = record.filter(|record| record.cursor.position == cursor.position + 1);
             sound = next.is_some();

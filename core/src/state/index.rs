@@ -112,7 +112,7 @@ impl Index {
         let newest = entries.iter().max_by_key(|entry| entry.rank())?;
         // What is no value is listed all the same, among those that have nothing.
         let value = Value::decode(&newest.payload).unwrap_or(Value::Null);
-        let mut place = self.number.to_be_bytes().to_vec();
+        let mut place = begins(self.number).to_vec();
         place.extend(self.spec.place(&value, key.element()));
         Some(place)
     }
@@ -131,10 +131,16 @@ fn read(bytes: Option<Vec<u8>>) -> Result<Indexes, StoreError> {
     Ok(indexes.unwrap_or_default().into())
 }
 
+/// How the entries of an index begin.
+const fn begins(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
 impl<S: Store> Overlay<S> {
     /// Reads which indexes there are, as memory has them.
     pub(super) fn read_indexes(&mut self) -> Result<(), StoreError> {
-        self.indexes = read(self.get(Table::Meta, meta_key::INDEXES)?)?;
+        // They say nothing of rows: a list that does not read back is none, and is found by whoever checks.
+        self.indexes = read(self.get(Table::Meta, meta_key::INDEXES)?).unwrap_or_default();
         Ok(())
     }
 
@@ -161,6 +167,15 @@ impl<S: Store> Overlay<S> {
         }
     }
 
+    fn has_places(&self, number: u32) -> Result<bool, StoreError> {
+        let (begin, mut found) = (begins(number), false);
+        self.scan(Table::Index, &begin, &mut |place, _| {
+            found = place.starts_with(&begin);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
     fn index(&self, spec: &IndexSpec) -> Option<(usize, &Index)> {
         let mut indexes = self.indexes.iter().enumerate();
         indexes.find(|(_, index)| index.spec == *spec && index.reach != Reach::Dropped)
@@ -179,7 +194,7 @@ impl<S: Store> Overlay<S> {
             return Ok(false);
         };
         let Some(object) = index.object() else { return Ok(false) };
-        let number = index.number.to_be_bytes();
+        let number = begins(index.number);
         let first = [&number, span.first.as_slice()].concat();
         let beyond = || {
             index.number.checked_add(1).map_or(alloc::vec![u8::MAX; 5], |next| next.to_be_bytes().to_vec())
@@ -235,7 +250,14 @@ impl<S: Store> Space<S> {
             None => {
                 let free = |number: &u32| indexes.iter().all(|index| index.number != *number);
                 let number = (0..u32::MAX).find(free).unwrap_or(u32::MAX);
-                indexes.push(Index { number, spec: spec.clone(), reach: Reach::UpTo(Vec::new()) });
+                // What a list that was lost has left behind goes first.
+                let is_free = !self.overlay.has_places(number)?;
+                let reach = if is_free { Reach::UpTo(Vec::new()) } else { Reach::Dropped };
+                indexes.push(Index { number, spec: spec.clone(), reach });
+                if !is_free {
+                    self.overlay.set_indexes(indexes);
+                    return Ok(false);
+                }
                 indexes.len() - 1
             }
         };
@@ -268,7 +290,7 @@ impl<S: Store> Space<S> {
 
     fn drop_step(&mut self, at: usize) -> Result<(), StoreError> {
         let mut indexes = self.overlay.indexes.to_vec();
-        let number = indexes[at].number.to_be_bytes();
+        let number = begins(indexes[at].number);
         let mut places = Vec::new();
         self.overlay.scan(Table::Index, &number, &mut |place, _| {
             if !place.starts_with(&number) || places.len() == STEP {
@@ -285,6 +307,13 @@ impl<S: Store> Space<S> {
         places.into_iter().for_each(|place| self.overlay.delete(Table::Index, place));
         self.overlay.set_indexes(indexes);
         Ok(())
+    }
+
+    /// Uses no index any more. What is left of them goes when one is built or dropped.
+    pub(crate) fn give_up_indexes(&mut self) {
+        let mut indexes = self.overlay.indexes.to_vec();
+        indexes.iter_mut().for_each(|index| index.reach = Reach::Dropped);
+        self.overlay.set_indexes(indexes);
     }
 
     /// Which indexes are there, as memory has them.
@@ -326,14 +355,14 @@ pub(super) fn check<S: Store>(store: &S) -> Result<(), String> {
         });
         rows.map_err(words)?;
         failed.map_or(Ok(()), |error| Err(words(error)))?;
-        if kept.remove(&index.number.to_be_bytes()).unwrap_or(0) != sum {
+        if kept.remove(&begins(index.number)).unwrap_or(0) != sum {
             let IndexSpec { path, fields, .. } = &index.spec;
             return Err(format!("the index of {path} by {fields:?} does not list what its rows hold"));
         }
     }
     let dropped = |number: &[u8; 4]| {
         let mut dropped = indexes.iter().filter(|index| index.reach == Reach::Dropped);
-        dropped.any(|index| index.number.to_be_bytes() == *number)
+        dropped.any(|index| begins(index.number) == *number)
     };
     match kept.keys().find(|number| !dropped(number)) {
         Some(_) => Err("there are entries of an index that is not there".into()),

@@ -74,13 +74,20 @@ impl<S: Store> Moment<S> {
             ));
         }
         self.check_log(&heads)?;
-        super::feed::check(&self.store)?;
-        super::index::check(&self.store)?;
         let own = read_own(&self.store).map_err(|error| format!("its own state: {error}"))?;
         if own.is_some_and(|own| own.frontier.iter().any(|dot| !heads.contains(dot))) {
             return Err("the frontier is not in the vector".into());
         }
         self.check_tree(&heads, identity)
+    }
+
+    /// The same for what is kept beside the data and can be had again: the change feed and the indexes.
+    ///
+    /// # Errors
+    /// The first contradiction, in words.
+    pub fn check_derived(&self) -> Result<(), String> {
+        super::feed::check(&self.store)?;
+        super::index::check(&self.store)
     }
 
     fn sum_of_rows(&self, heads: &Heads) -> Result<Sum, String> {

@@ -19,6 +19,15 @@ impl Replica {
         Ok(durable.done().await.map(|()| is_gone))
     }
 
+    /// Gives up what is kept beside the data: see [`rejoin_core::engine::Engine::give_up_derived`].
+    pub fn give_up_derived(&self) -> Result<(), StoreError> {
+        let ((), _) = self.change(|engine| {
+            engine.give_up_derived();
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     /// Which ones there are.
     pub fn indexes(&self) -> Result<Vec<IndexSpec>, StoreError> {
         Ok(self.shared.state().engine()?.indexes())

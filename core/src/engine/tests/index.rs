@@ -194,6 +194,19 @@ fn an_index_that_does_not_fit_its_rows_is_found() {
         engine(1, 3, 0, store)
     };
     assert!(damaged((places[0].clone(), None)).check().unwrap_err().contains("index of tasks"));
+    let mut anew = damaged((places[0].clone(), None));
+    anew.give_up_derived();
+    assert_eq!(listed(&anew, &index, &Span::equal(&[]), false), None);
+    build(&mut anew, &index);
+    assert_eq!(all(&anew, &index), ["t1", "t2"]);
+    // The list of them is gone, and what they listed is still there.
+    let mut store = sound.clone();
+    let change = (store::Table::Meta, b"indexes".to_vec(), Some(alloc::vec![255]));
+    store.apply(&Commit::new(0, alloc::vec![change])).unwrap();
+    let mut lost = engine(1, 3, 0, store);
+    assert!(lost.check().is_err() && lost.indexes().is_empty());
+    build(&mut lost, &index);
+    assert_eq!(all(&lost, &index), ["t1", "t2"]);
     for bit in 0..places[1].len() * 8 {
         let mut place = places[1].clone();
         place[bit / 8] ^= 1 << (bit % 8);
@@ -207,4 +220,73 @@ fn an_index_that_does_not_fit_its_rows_is_found() {
         });
         assert!(read.is_err() || keys == 2, "bit {bit}");
     }
+}
+
+/// A store that counts what is read of it.
+#[derive(Clone)]
+struct Counting(MemoryStore, alloc::rc::Rc<core::cell::Cell<u64>>);
+
+impl Counting {
+    fn count(&self) {
+        self.1.set(self.1.get() + 1);
+    }
+}
+
+impl Store for Counting {
+    fn get(&self, table: store::Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.count();
+        self.0.get(table, key)
+    }
+
+    fn scan(&self, table: store::Table, first: &[u8], visit: store::Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(table, first, &mut |key, value| {
+            self.count();
+            visit(key, value)
+        })
+    }
+
+    fn scan_back(&self, table: store::Table, end: &[u8], visit: store::Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan_back(table, end, &mut |key, value| {
+            self.count();
+            visit(key, value)
+        })
+    }
+}
+
+#[test]
+fn the_first_fifty_cost_the_same_of_many_rows_as_of_few() {
+    let reads = |rows: i64| {
+        let store = Counting(MemoryStore::new(), alloc::rc::Rc::default());
+        let counted = store.1.clone();
+        let config = Config { push: Push::Streams, ..Config::new(SpaceId([7; 32])) };
+        let mut engine = Engine::open(config, Box::new(Ed25519::from_seed([1; 32])), store, [1; 32]).unwrap();
+        let map = LwwMapView::at("tasks").unwrap();
+        let index = by(&["due"]);
+        engine.build_index(&index).unwrap();
+        for batch in 0..rows / 250 {
+            let numbers = batch * 250..(batch + 1) * 250;
+            let put = |n: i64, tx: &mut Transaction<'_, Counting>| {
+                map.put(tx, alloc::format!("t{n}"), task("ada", n * 7919 % rows))
+            };
+            engine
+                .write(NOW, |tx| -> Result<(), WriteError> { numbers.clone().try_for_each(|n| put(n, tx)) })
+                .unwrap();
+            while let Some(output) = engine.poll_output() {
+                if let Output::Persist(commit) = output {
+                    let result = engine.store_mut().0.apply(&commit);
+                    engine.handle(NOW, Input::Persisted { commit: commit.id, result });
+                }
+            }
+        }
+        let (mut found, before) = (0, counted.get());
+        let read = engine.reader().scan_index(&index, &Span::equal(&[]), true, &mut |_, entries| {
+            found += entries.len();
+            if found < 50 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert_eq!((read.unwrap(), found), (true, 50));
+        counted.get() - before
+    };
+    let (few, many) = (reads(250), reads(5000));
+    assert_eq!(few, many);
+    assert!(many <= 101, "an entry of the index and a row for each, and not {many}");
 }
