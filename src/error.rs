@@ -104,6 +104,20 @@ pub enum Error {
     /// The node was opened offline.
     #[error("this node was opened offline; open it without `offline` to reach others")]
     Offline,
+    /// This device has left the space.
+    #[error("this device has left `{0}`: join it again with a ticket to sync it")]
+    Left(String),
+    /// A space is not deleted while changes of this device are nowhere else.
+    #[error(
+        "{changes} changes of this device in `{name}` are on no other device as far as is known: sync first, or say that they \
+         may go; nothing was changed"
+    )]
+    OnlyHere {
+        /// The space.
+        name: String,
+        /// How many.
+        changes: u64,
+    },
     /// A sync did not end with equal roots.
     #[error("not in sync with {with}: {why}")]
     NotInSync {
@@ -137,8 +151,8 @@ pub enum Error {
         /// The names of those that are there.
         there: Vec<String>,
     },
-    /// A node that keeps nothing cannot take in a backup.
-    #[error("a node in memory cannot restore a backup: open one at a path")]
+    /// A node that keeps nothing cannot take in a backup, or leave a space and keep it.
+    #[error("a node in memory keeps nothing: open one at a path for this")]
     InMemory,
     /// What was set aside is salvaged after the others had their say, since only then it shows what they lack.
     #[error(

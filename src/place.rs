@@ -163,6 +163,16 @@ impl Facts {
         }
     }
 
+    pub(crate) fn remove(&self, name: &'static str) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(writer) => writer.set_host(name.as_bytes(), None),
+            Self::Memory(facts) => {
+                facts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn set(&self, name: &'static str, value: &[u8]) -> Result<(), StoreError> {
         match self {
             Self::Disk(writer) => writer.set_host(name.as_bytes(), Some(value)),

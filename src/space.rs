@@ -29,6 +29,7 @@ pub(crate) mod fact {
     pub(crate) const GENESIS: &str = "genesis";
     pub(crate) const PEERS: &str = "peers";
     pub(crate) const ELSEWHERE: &str = "elsewhere";
+    pub(crate) const LEFT: &str = "left";
     pub(crate) const SALVAGED: &str = "salvaged";
 }
 
@@ -79,6 +80,11 @@ impl Space {
     /// write. A store that was restored or copied gets another one, and so does one that met another history of its own.
     pub fn author(&self) -> Result<Option<ReplicaId>> {
         Ok(self.0.replica.author()?)
+    }
+
+    /// Whether this device has [left](crate::Node::leave) it.
+    pub fn is_left(&self) -> Result<bool> {
+        Ok(self.0.facts.get(fact::LEFT)?.is_some())
     }
 
     pub(crate) fn replica(&self) -> &Replica {

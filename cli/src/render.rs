@@ -31,7 +31,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
     match command {
         Command::New { .. } | Command::Ticket { .. } => Render::Field("ticket"),
         Command::Init => Render::Field("id"),
-        Command::Join { .. } => Render::Field("name"),
+        Command::Join { .. } | Command::Leave { .. } | Command::Forget { .. } => Render::Field("name"),
         Command::Spaces => Render::Table(&["name", "rows", "id"]),
         Command::Ls { .. } => Render::Table(&["path", "kind", "rows"]),
         Command::Counter(Counter::Add { .. } | Counter::Get { .. }) => Render::Field("value"),
@@ -166,7 +166,9 @@ fn status(value: &Value) -> String {
         };
         let peers: Vec<String> =
             space["peers"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(peer).collect();
-        let peers = if peers.is_empty() {
+        let peers = if space["left"] == true {
+            "left: not synced until it is joined again with a ticket".to_owned()
+        } else if peers.is_empty() {
             let run = if is_running { "" } else { "run `rejoin serve`, and " };
             format!("nobody met yet: {run}give others the ticket")
         } else {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod builder;
+mod leave;
 mod quarantine;
 mod salvage;
 
@@ -121,6 +122,10 @@ impl Node {
     /// Joins a space under another name.
     pub async fn join_as(&self, ticket: &Ticket, name: &str) -> Result<Space> {
         let space = match self.here(&ticket.space()) {
+            Some(space) if space.is_left()? => {
+                space.0.facts.remove(fact::LEFT)?;
+                self.reopen(&space).await?
+            }
             Some(space) => space,
             None => {
                 self.check_name(name)?;
@@ -164,6 +169,9 @@ impl Node {
 
     /// Syncs a space with one peer, until both name the same root, and says what it took.
     pub async fn sync(&self, space: &Space, address: &Multiaddr) -> Result<SyncReport> {
+        if space.is_left()? {
+            return Err(Error::Left(space.name().to_owned()));
+        }
         let network = self.0.network.as_ref().ok_or(Error::Offline)?;
         let peer = network.dial(address.clone()).await?;
         let outcome = space.replica().sync_with(peer, SYNC_TIME).await;
@@ -255,12 +263,16 @@ impl Node {
         config.chunk_bytes = self.0.settings.chunk_bytes;
         config.push = self.0.settings.push;
         config.anti_entropy_ms = u64::try_from(self.0.settings.anti_entropy.as_millis()).unwrap_or(u64::MAX);
+        let network = match facts.get(fact::LEFT)? {
+            Some(_) => None,
+            None => self.0.network.clone(),
+        };
         let options = Options {
             config,
             identity: Box::new(self.0.keys.device()),
             storage,
             committer,
-            network: self.0.network.clone(),
+            network: network.clone(),
             elsewhere: elsewhere(&facts)?,
             seed: random().map_err(rejoin_net::keys::KeyError::from)?,
         };
@@ -275,7 +287,7 @@ impl Node {
         let space = Space(Arc::new(SpaceInner {
             name,
             replica,
-            network: self.0.network.clone(),
+            network,
             facts,
             quarantined,
             #[cfg(feature = "document")]
@@ -296,7 +308,7 @@ impl Node {
 
     /// Stays connected to the peers that a space knows of.
     fn keep(&self, space: &Space) -> Result<()> {
-        if let Some(network) = self.0.network.as_ref().filter(|_| self.0.settings.known_peers) {
+        if let Some(network) = space.0.network.as_ref().filter(|_| self.0.settings.known_peers) {
             space.known_peers()?.into_iter().for_each(|address| network.keep(address));
         }
         Ok(())

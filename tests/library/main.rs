@@ -5,6 +5,7 @@ mod causality;
 #[cfg(feature = "document")]
 mod documents;
 mod kinds;
+mod leaving;
 mod queries;
 
 use std::time::Duration;

@@ -81,6 +81,24 @@ pub(crate) enum Command {
     },
     /// List the spaces of this device.
     Spaces,
+    /// Sync a space no more, and keep what is here. `join` with a ticket undoes it.
+    Leave {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+    },
+    /// Delete a space from this device. Others keep what they have.
+    #[command(after_help = "\
+The name is asked for twice, so that no slip deletes anything. Changes that are on no other device keep a space from being
+deleted, unless --even-so says that they may go.")]
+    Forget {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+        /// The same name again.
+        again: String,
+        /// Also what is on no other device.
+        #[arg(long)]
+        even_so: bool,
+    },
     /// Print an invitation to a space. It is a secret: whoever has it can join.
     Ticket {
         /// The name of the space, or the beginning of its id.

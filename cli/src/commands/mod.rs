@@ -146,6 +146,10 @@ async fn perform(
         Command::New { name } => spaces::new(node, name, answer).await?,
         Command::Join { ticket, name } => spaces::join(node, ticket, name.as_deref(), answer).await?,
         Command::Spaces => spaces::list(node, answer)?,
+        Command::Leave { space } => spaces::leave(node, space, answer).await?,
+        Command::Forget { space, again, even_so } => {
+            spaces::forget(node, space, again, *even_so, answer).await?;
+        }
         Command::Ticket { space } => spaces::ticket(node, space, answer).await?,
         Command::Ls { space } => spaces::objects(node, space, answer)?,
         Command::Counter(command) => data::counter(node, command, receipt, answer).await?,

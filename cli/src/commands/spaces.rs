@@ -34,6 +34,31 @@ pub(super) async fn join(
     Ok(())
 }
 
+pub(super) async fn leave(node: &Node, space: &str, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let space = node.leave(&super::space(node, space)?).await?;
+    answer.say(json!({ "name": space.name(), "id": space.id().to_string() }));
+    Ok(())
+}
+
+pub(super) async fn forget(
+    node: &Node,
+    name: &str,
+    again: &str,
+    even_so: bool,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let space = super::space(node, name)?;
+    if name != again {
+        let words =
+            format!("to delete `{name}` from this device, name it twice: rejoin forget {name} {name}");
+        return Err(Failure::usage(words));
+    }
+    let (name, id) = (space.name().to_owned(), space.id().to_string());
+    node.forget(&space, even_so).await?;
+    answer.say(json!({ "name": name, "id": id }));
+    Ok(())
+}
+
 pub(super) fn list(node: &Node, answer: &mut Answer<'_>) -> Result<(), Failure> {
     let describe = |space: Space| {
         let status = space.status()?;

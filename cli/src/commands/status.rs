@@ -28,6 +28,7 @@ fn space(space: &Space) -> Result<Value, Failure> {
     Ok(json!({
         "name": space.name(),
         "id": id.to_string(),
+        "left": space.is_left()?,
         "root": root.to_string(),
         "rows": rows,
         "staged": staged,

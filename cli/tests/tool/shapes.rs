@@ -98,11 +98,13 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("batch-once", &["batch", "board", "--once", "k2"], Some("{\"counter\":\"likes\",\"add\":-1}\n")),
     ("forget-once", &["forget-once", "board", "--days", "30"], None),
     ("token", &["token", "board"], None),
+    ("leave", &["leave", "board"], None),
     ("query", &["query", "board/cities", "--by", "n", "--by", "", "--back", "--limit", "2"], None),
     ("query-equal", &["query", "board/cities", "--by", "n", "--equal", "203856", "--limit", "1"], None),
     ("query-drop", &["query", "board/cities", "--by", "n", "--drop"], None),
     ("feed-anew", &["feed", "board/ti"], None),
     ("feed-off", &["feed", "board", "--off"], None),
+    ("forget", &["forget", "board", "board", "--even-so"], None),
 ];
 
 /// Fixtures of what needs a second node, checked below; `lost` where two histories meet.
