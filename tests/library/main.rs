@@ -2,6 +2,7 @@
 
 mod bounded;
 mod causality;
+mod consistency;
 #[cfg(feature = "document")]
 mod documents;
 mod kinds;

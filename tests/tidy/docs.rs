@@ -39,6 +39,26 @@ pub(crate) fn check_links(tree: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// Functions that pages name as `path/file.rs::name`.
+pub(crate) fn check_tests(tree: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.iter().filter(|file| file.path.ends_with(".md")) {
+        for (index, line) in file.text.lines().enumerate() {
+            let named = line.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::"));
+            for (path, name) in named.filter(|(path, _)| path.contains('/')) {
+                let path = format!("{path}.rs");
+                let source = tree.iter().find(|file| file.path == path);
+                if !source.is_some_and(|source| source.text.contains(&format!("fn {name}("))) {
+                    let problem =
+                        format!("`{path}` has no function `{name}`: name the test that holds the line");
+                    findings.push(Finding::new(&file.path, index + 1, problem));
+                }
+            }
+        }
+    }
+    findings
+}
+
 /// The relative targets outside of code: `[a](target)`, `[a]: target`, `src="target"`, `href="target"`.
 fn links(text: &str) -> Vec<(String, usize)> {
     let (mut found, mut fence) = (Vec::new(), None);
@@ -94,4 +114,11 @@ fn a_link_to_nowhere_is_found() {
     let tree = plant(&[("README.md", text), ("docs/wire.md", docs)]);
     let wanted = ["README.md:2", "README.md:7", "README.md:8", "README.md:9", "docs/wire.md:1"];
     assert_eq!(places(&check_links(&tree)), wanted);
+}
+
+#[test]
+fn a_test_that_is_not_there_is_found() {
+    let page = "`a/b.rs::holds` and `a/b.rs::gone`\n`a/c.rs::holds` `Table::x` `b.rs::local`\n";
+    let tree = plant(&[("docs/x.md", page), ("a/b.rs", "fn holds() {}\nfn goner() {}\n")]);
+    assert_eq!(places(&check_tests(&tree)), ["docs/x.md:1", "docs/x.md:2"]);
 }

@@ -85,4 +85,5 @@ fn documents_are_there() {
 #[test]
 fn links_lead_somewhere() {
     hold("a relative link leads to a file", docs::check_links);
+    hold("a test that a page names is there", docs::check_tests);
 }
