@@ -47,6 +47,13 @@ impl Space {
         Ok(self.replica().compare(a, b)?)
     }
 
+    /// All that a token has seen, replica by replica: for [`Log::at`](crate::Log::at). `None` when this device has not seen it, or
+    /// its log of recent changes does not reach back far enough to tell; who wants to ask for more later keeps the
+    /// [version](Space::version) instead.
+    pub fn version_at(&self, token: &Token) -> Result<Option<VersionVector>> {
+        Ok(self.replica().version_at(token)?)
+    }
+
     /// What this device shows has seen, replica by replica: 24 bytes for each that ever wrote. Two of them always compare.
     pub fn version(&self) -> Result<VersionVector> {
         Ok(self.replica().version_vector()?)

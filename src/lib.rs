@@ -31,7 +31,8 @@ pub use feed::{Anew, Changed, Feed, Page, Scope, Shown, Step};
 #[cfg(feature = "document")]
 pub use handles::Document;
 pub use handles::{
-    BoundedCounter, Counter, Flag, Index, Line, List, Log, Map, MultiRegister, Query, Register, Set, Trim,
+    BoundedCounter, Checkpoints, Counter, Flag, Index, Line, List, Log, Map, MultiRegister, Query, Register,
+    Set, Trim,
 };
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;

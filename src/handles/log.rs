@@ -42,7 +42,7 @@ pub struct Line<T> {
 /// Rows that one transaction of [`Log::trim`] removes: fewer than a transaction has room for.
 const TRIMMED: usize = 4096;
 
-fn line<T: DeserializeOwned>(entry: LogEntry) -> Result<Line<T>> {
+pub(super) fn line<T: DeserializeOwned>(entry: LogEntry) -> Result<Line<T>> {
     let LogEntry { place, author, time, value } = entry;
     Ok(Line { place, author, time, value: typed(value)? })
 }

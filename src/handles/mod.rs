@@ -7,6 +7,7 @@ mod counter;
 #[cfg(feature = "document")]
 mod document;
 mod flag;
+mod fold;
 mod index;
 mod list;
 mod log;
@@ -29,6 +30,7 @@ pub use counter::Counter;
 #[cfg(feature = "document")]
 pub use document::Document;
 pub use flag::Flag;
+pub use fold::Checkpoints;
 pub use index::{Index, Query};
 pub use list::List;
 pub use log::{Line, Log, Trim};

@@ -5,6 +5,7 @@ mod causality;
 mod consistency;
 #[cfg(feature = "document")]
 mod documents;
+mod folds;
 mod kinds;
 mod leaving;
 mod queries;

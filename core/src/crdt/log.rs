@@ -32,9 +32,11 @@ use core::fmt;
 use core::ops::ControlFlow;
 use core::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::view as rows_of;
 use super::{Standalone, view::view};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, VersionVector};
 use crate::error::CodecError;
 use crate::id::{Dot, ReplicaId, parse_hex, write_hex};
 use crate::row::{DataError, Entry, ReadRows, RowKey, WriteRows};
@@ -52,7 +54,7 @@ pub type Log = Standalone<LogView>;
 const PLACE: usize = 32;
 
 /// Where an entry stands in a log: places compare as entries are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     time: Timestamp,
     name: Dot,
@@ -121,6 +123,20 @@ fn entries<'a>(key: &RowKey, live: &'a [Entry]) -> impl DoubleEndedIterator<Item
 }
 
 impl LogView {
+    /// Visits, in order, the entries that a version had seen, as far as they were not trimmed since.
+    pub fn visit_at<R: ReadRows>(
+        &self,
+        rows: &R,
+        version: &VersionVector,
+        mut visitor: impl FnMut(LogEntry) -> ControlFlow<()>,
+    ) -> Result<(), R::Error> {
+        rows.scan(&self.0, &[], &mut |key, live| {
+            let seen: Vec<Entry> =
+                live.iter().filter(|entry| version.contains(&entry.dot)).cloned().collect();
+            entries(key, &seen).try_for_each(&mut visitor)
+        })
+    }
+
     /// Adds an entry at the end, as its writer sees it; says where.
     pub fn append<W: WriteRows>(&self, rows: &mut W, value: impl Into<Value>) -> Result<Place, W::Error> {
         let payload = rows_of::payload_of(&value.into())?;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::clock::{Causality, Token};
+use crate::clock::{Causality, Token, VersionVector};
 use crate::engine::Engine;
 use crate::id::Dot;
 use crate::store::{Store, StoreError};
@@ -26,6 +26,15 @@ impl<S: Store> Engine<S> {
     /// The dots of a token that were not seen.
     pub fn missing(&self, token: &Token) -> Vec<Dot> {
         self.space.missing(token)
+    }
+
+    /// All that lies in the past of a token, itself included. `None` when it was not seen here, or the log does not reach back
+    /// far enough to tell. Reads the whole log.
+    pub fn version_at(&mut self, token: &Token) -> Result<Option<VersionVector>, StoreError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.space.version_at(token),
+        }
     }
 
     /// How the history of one token relates to that of the other. `None` when it cannot be told from here: neither was seen,

@@ -9,12 +9,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
-use core::ops::Bound;
+use core::ops::{Bound, ControlFlow};
 
 use thiserror::Error;
 
 use crate::boundary::Now;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, VersionVector};
 use crate::codec::BoundedVec;
 use crate::id::{Dot, ReplicaId};
 use crate::identity::signed_head;
@@ -103,6 +103,31 @@ impl<S: Store + Clone> Space<S> {
 }
 
 impl<S: Store> Reader<'_, S> {
+    /// Visits the live entries that a vector does not cover, with their rows, by rising dot: what came since it was taken, and
+    /// is still there. Costs that, and a look for each replica.
+    pub fn visit_since(
+        &self,
+        since: &VersionVector,
+        visit: &mut dyn FnMut(&RowKey, &Dot),
+    ) -> Result<(), StoreError> {
+        let (mut from, mut failed) = (Some(Dot::new(ReplicaId::from_u128(0), 0)), None);
+        while let Some(first) = from.take() {
+            self.overlay.scan_dots(&first, &mut |dot, indexed| {
+                if since.contains(dot) {
+                    // All up to there are known: on behind it.
+                    from = since.seq(&dot.replica).checked_add(1).map(|seq| Dot::new(dot.replica, seq));
+                    return ControlFlow::Break(());
+                }
+                match indexed.place(dot) {
+                    Ok((_, key)) => visit(&key, dot),
+                    Err(error) => failed = Some(error),
+                }
+                if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
     /// Visits the rows of an object in the order of an [index](crate::index), the other way round if `back`, until the visitor
     /// breaks. `false` when there is no such index, or it is not complete yet.
     pub fn scan_index(

@@ -15,7 +15,7 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use crate::clock::{Causality, Token, VersionVector};
+use crate::clock::{Causality, Frontier, Token, VersionVector};
 use crate::id::{Dot, ReplicaId};
 use crate::row::Deps;
 use crate::state::{Space, log};
@@ -77,6 +77,20 @@ impl<S: Store> Space<S> {
             (Some(false), Some(false)) => Some(Causality::Concurrent),
             _ => None,
         })
+    }
+
+    /// All that lies in the past of a token, itself included, where memory and the log can tell.
+    pub(crate) fn version_at(&mut self, token: &Token) -> Result<Option<VersionVector>, StoreError> {
+        self.seal()?;
+        if !self.missing(token).is_empty() {
+            return Ok(None);
+        }
+        let dots = self.renamed(token);
+        if Token::from(Frontier::from_dots(dots.iter().copied())) == self.frontier.clone().into() {
+            return Ok(Some(self.heads.vector()));
+        }
+        let past = self.past(&dots, &self.links()?);
+        Ok(past.ends.filter(Vec::is_empty).map(|_| past.known))
     }
 
     /// The log in memory, oldest first.

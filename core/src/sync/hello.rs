@@ -33,7 +33,9 @@ impl Session {
     fn greet<S: Store>(&mut self, cx: &mut Context<'_, S>, asked: Option<&[VectorEntry]>) -> Result<(), End> {
         let key = *self.key.get_or_insert_with(|| Key(cx.space.entropy.draw()));
         let (digest, root) = cx.space.durable_state()?;
-        // While a rename is on its way to the disk this names the old state: the next hello still has to say it.
+        // While a rename is on its way to the disk this names the old state: the next hello has to say that it is none any
+        // more, also on a stream that was not open yet when own deltas got another name.
+        self.dropped |= cx.space.is_parting();
         let dropped = !cx.space.is_parting() && core::mem::take(&mut self.dropped);
         let (vector, me) = self.hello_vector(cx, key, asked)?;
         let hello = Hello {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rejoin_core::store::StoreError;
-use rejoin_core::{Causality, Dot, Token};
+use rejoin_core::{Causality, Dot, Token, VersionVector};
 
 use super::Replica;
 use super::shared::closed;
@@ -79,5 +79,12 @@ impl Replica {
         // What waited for company is sealed now.
         self.shared.wake.notify_one();
         compared
+    }
+
+    /// All that lies in the past of a token: see [`rejoin_core::engine::Engine::version_at`].
+    pub fn version_at(&self, token: &Token) -> Result<Option<VersionVector>, StoreError> {
+        let version = self.shared.state().engine_to_write()?.version_at(token);
+        self.shared.wake.notify_one();
+        version
     }
 }
