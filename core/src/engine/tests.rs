@@ -19,6 +19,7 @@ use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere}
 mod merging;
 mod scans;
 mod tokens;
+mod undo;
 mod wire;
 
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };

@@ -212,6 +212,7 @@ impl<S: Store> Space<S> {
         self.pending = None;
         self.changed_heads.clear();
         self.overlay.clear();
+        self.undo_again()?;
         self.stage_used = true;
         let before = self.replica().map(|own| (own, self.heads.seq(&own)));
         self.heads = self.durable.heads.clone();

@@ -27,6 +27,7 @@ pub(crate) mod meta_key {
     pub(crate) const FORMAT: &[u8] = b"format";
     pub(crate) const SPACE: &[u8] = b"space";
     pub(crate) const OWN: &[u8] = b"own";
+    pub(crate) const UNDO: &[u8] = b"undo";
 }
 
 /// One replica, as far as it is known here: about 350 bytes, kept for ever.

@@ -24,6 +24,7 @@ mod rename;
 mod replaced;
 mod tags;
 mod told;
+mod undo;
 mod verify;
 
 use alloc::boxed::Box;
@@ -62,6 +63,8 @@ use local::Pending;
 use merging::Merging;
 use rename::{Moved, Parting};
 use told::{Heard, Told};
+use undo::Undo;
+pub(crate) use undo::Way;
 
 /// A store that cannot be opened. Nothing in it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -156,6 +159,8 @@ pub(crate) struct Space<S> {
     doubtful: BTreeSet<ReplicaId>,
     /// What data types whose rows name replicas do when the own id changes.
     carry: &'static dyn Carry,
+    /// Own transactions that can be taken back.
+    undo: Undo,
 }
 
 impl<S: Store> Space<S> {
@@ -202,6 +207,7 @@ impl<S: Store> Space<S> {
             Some(FIRST_WITH_TREE..) => LiveTree::open(&store, config.leaf_dots)?,
             _ => LiveTree::over_all_dots(&store, config.leaf_dots)?,
         };
+        let undo = Undo::read(&store)?;
         let mut space = Self {
             id: config.space,
             identity,
@@ -238,6 +244,7 @@ impl<S: Store> Space<S> {
             forks_bytes: None,
             doubtful: BTreeSet::new(),
             carry,
+            undo,
         };
         space.stage_used = !space.staged(&|_| true, 1)?.is_empty();
         Ok((space, own))
@@ -253,6 +260,8 @@ impl<S: Store> Space<S> {
         if let Some(own) = self.incarnation.take() {
             self.seal_under(own)?;
             self.told = Told::default();
+            // Whoever goes on under that id may take them back as well.
+            self.forget_acts();
             self.own_changed = true;
             self.stats.incarnations += 1;
             self.events.push(Event::NewIncarnation { old: own.replica });
