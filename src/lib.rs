@@ -18,6 +18,7 @@ mod place;
 mod snapshot;
 mod space;
 mod ticket;
+mod undo;
 mod watch;
 
 pub use batch::Batch;
@@ -33,6 +34,7 @@ pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup
 pub use rejoin_core as core;
 #[cfg(feature = "document")]
 pub use rejoin_core::crdt::document::{Edit, Version, automerge};
+pub use rejoin_core::engine::Undone;
 pub use rejoin_core::{Causality, Token, Value, VersionVector};
 pub use rejoin_net as net;
 pub use rejoin_net::backup::{BackupError, Progress, Saved};

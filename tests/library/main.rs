@@ -4,6 +4,7 @@ mod bounded;
 mod causality;
 #[cfg(feature = "document")]
 mod documents;
+mod undo;
 
 use std::time::Duration;
 

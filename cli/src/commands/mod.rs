@@ -8,6 +8,7 @@ mod import;
 mod sequences;
 mod spaces;
 mod status;
+mod undo;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -165,6 +166,8 @@ async fn perform(
         // Printed below, as after any other command.
         Command::Token { .. } => {}
         Command::ForgetOnce { space, days } => spaces::forget_once(node, space, *days, answer).await?,
+        Command::Undo { space, keep } => undo::undo(node, space, *keep, receipt, answer).await?,
+        Command::Redo { space } => undo::redo(node, space, receipt, answer).await?,
         Command::Export { target } => data::export(node, target, answer)?,
         Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,

@@ -98,6 +98,12 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("batch-once", &["batch", "board", "--once", "k2"], Some("{\"counter\":\"likes\",\"add\":-1}\n")),
     ("forget-once", &["forget-once", "board", "--days", "30"], None),
     ("token", &["token", "board"], None),
+    ("undo-keep", &["undo", "board", "--keep", "100"], None),
+    ("undo-none", &["undo", "board"], None),
+    ("undo-of", &["map", "put", "board/tasks", "t1", "undone"], None),
+    ("undo", &["undo", "board"], None),
+    ("redo", &["redo", "board"], None),
+    ("undo-off", &["undo", "board", "--keep", "0"], None),
 ];
 
 /// Fixtures of what needs a second node, checked below; `lost` where two histories meet.

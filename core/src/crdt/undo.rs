@@ -43,12 +43,12 @@ use crate::value::Value;
 enum Fate {
     Back,
     Left,
-    Kept,
+    Fixed,
 }
 
 /// Takes back what a transaction did, as far as it can be.
 pub(crate) fn take_back<W: WriteRows>(rows: &mut W, act: &Act) -> Result<Undone, W::Error> {
-    let mut undone = Undone { kept: act.kept, ..Undone::default() };
+    let mut undone = Undone { fixed: act.kept, ..Undone::default() };
     let total_of = |did: &Did| Counters.named(&did.key).filter(|(_, named)| *named == Named::Total);
     // What a total comes to depends on the notes of resets, so those come first; then the own one, to which others are added.
     let author = rows.author();
@@ -62,7 +62,7 @@ pub(crate) fn take_back<W: WriteRows>(rows: &mut W, act: &Act) -> Result<Undone,
         match fate {
             Fate::Back => undone.rows += 1,
             Fate::Left => undone.left += 1,
-            Fate::Kept => undone.kept += 1,
+            Fate::Fixed => undone.fixed += 1,
         }
     }
     Ok(undone)
@@ -72,7 +72,7 @@ pub(crate) fn take_back<W: WriteRows>(rows: &mut W, act: &Act) -> Result<Undone,
 fn write_back<W: WriteRows>(rows: &mut W, did: &Did) -> Result<Fate, W::Error> {
     let key = did.key.clone();
     if key.kind() == Kind::ONCE && did.wrote.is_some() {
-        return Ok(Fate::Kept);
+        return Ok(Fate::Fixed);
     }
     let live = rows.entries(&key)?;
     // A key that was cleared and added under again: what the undo of that has left there means nothing.
@@ -167,7 +167,7 @@ fn turn_counter<W: WriteRows>(rows: &mut W, did: &Did, replica: ReplicaId) -> Re
         let added = own.plus(rise(before.1, after.1), rise(before.0, after.0));
         added.and_then(|total| total.plus(rise(after.0, before.0), rise(after.1, before.1)))
     };
-    let Some(total) = total else { return Ok(Fate::Kept) };
+    let Some(total) = total else { return Ok(Fate::Fixed) };
     rows.put(key, payload(&total))?;
     Ok(Fate::Back)
 }
@@ -176,10 +176,10 @@ fn turn_grow_only<W: WriteRows>(rows: &mut W, did: &Did, replica: ReplicaId) -> 
     let (object, author) = (did.key.object(), rows.author());
     let cleared = did.before.iter().find(|was| was.name.dot.replica == replica);
     let cleared = cleared.and_then(|was| codec::decode::<u64>(&was.payload).ok());
-    let Some(cleared) = cleared.filter(|_| did.wrote.is_none()) else { return Ok(Fate::Kept) };
+    let Some(cleared) = cleared.filter(|_| did.wrote.is_none()) else { return Ok(Fate::Fixed) };
     let key = total_row(&object, &author)?;
     let own = own_total::<u64>(&rows.entries(&key)?, &author).unwrap_or(0);
-    let Some(total) = own.checked_add(cleared) else { return Ok(Fate::Kept) };
+    let Some(total) = own.checked_add(cleared) else { return Ok(Fate::Fixed) };
     rows.put(key, payload(&total))?;
     Ok(Fate::Back)
 }
@@ -188,13 +188,13 @@ fn turn_bounded<W: WriteRows>(rows: &mut W, did: &Did) -> Result<Fate, W::Error>
     let author = rows.author();
     let is_total = did.key == total_row(&did.key.object(), &author)?;
     if !is_total || did.wrote.is_none() {
-        return Ok(Fate::Kept);
+        return Ok(Fate::Fixed);
     }
     let [before, after] = totals_of(did, &author);
     let (added, taken) = (rise(before.up, after.up), rise(before.down, after.down));
     let counter = BoundedCounterView::of(&did.key);
     if !counter.has_rights(rows, rise(taken, added))? || !has_room(&rows.entries(&did.key)?, added, taken) {
-        return Ok(Fate::Kept);
+        return Ok(Fate::Fixed);
     }
     counter.recount(rows, taken, added)?;
     Ok(Fate::Back)

@@ -90,5 +90,5 @@ pub struct Undone {
     pub left: u64,
     /// Rows that are not taken back: changes of a document, keys of acts that are done once, what a grow-only counter
     /// has counted, rights that were given away or are spent.
-    pub kept: u64,
+    pub fixed: u64,
 }

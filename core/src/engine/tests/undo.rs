@@ -1,16 +1,11 @@
 //! Own transactions taken back and done again: alone, against others, and when the store fails, moves, or is written under
 //! two hands.
 
-use alloc::format;
-use alloc::string::String;
-
-use quickcheck::quickcheck;
+mod laws;
+mod types;
 
 use super::*;
-use crate::crdt::{
-    BoundedCounterView, FlagView, GCounterView, Keys, ListView, LogView, LwwMapView, LwwRegisterView,
-    MvRegisterView, OnceKey, OnceView, OrSetView, Place, PnCounterView,
-};
+use crate::crdt::{LwwMapView, OrSetView, PnCounterView};
 use crate::limits::UNDO_BYTES;
 use crate::state::Transaction;
 
@@ -21,11 +16,11 @@ fn act<T>(engine: &mut Engine<MemoryStore>, write: impl FnOnce(&mut Tx<'_>) -> R
 }
 
 fn undo(engine: &mut Engine<MemoryStore>) -> Option<[u64; 3]> {
-    engine.undo(NOW).unwrap().0.map(|undone| [undone.rows, undone.left, undone.kept])
+    engine.undo(NOW).unwrap().0.map(|undone| [undone.rows, undone.left, undone.fixed])
 }
 
 fn redo(engine: &mut Engine<MemoryStore>) -> Option<[u64; 3]> {
-    engine.redo(NOW).unwrap().0.map(|undone| [undone.rows, undone.left, undone.kept])
+    engine.redo(NOW).unwrap().0.map(|undone| [undone.rows, undone.left, undone.fixed])
 }
 
 /// One engine that keeps what it does.
@@ -57,127 +52,6 @@ fn counter() -> PnCounterView {
 
 fn count(engine: &Engine<MemoryStore>) -> i64 {
     counter().value(&engine.reader()).unwrap()
-}
-
-/// All that views show.
-fn shown(engine: &Engine<MemoryStore>) -> String {
-    let rows = engine.reader();
-    let mut keys = Vec::new();
-    LwwMapView::at("m")
-        .unwrap()
-        .visit(&rows, &Keys::All, |key, value| {
-            keys.push((key, value));
-            core::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-    let mut elements = Vec::new();
-    OrSetView::at("s")
-        .unwrap()
-        .visit(&rows, &Keys::All, |element| {
-            elements.push(element);
-            core::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-    let lines = LogView::at("log").unwrap().tail(&rows, 999).unwrap();
-    let lines: Vec<_> = lines.into_iter().map(|line| (line.place, line.value)).collect();
-    let bounded = BoundedCounterView::at("b").unwrap();
-    format!(
-        "{:?}",
-        (
-            (
-                count(engine),
-                bounded.value(&rows).unwrap(),
-                bounded.rights(&rows).unwrap().into_values().sum::<i64>()
-            ),
-            (keys, elements, lines, ListView::at("l").unwrap().items(&rows).unwrap()),
-            LwwRegisterView::at("r").unwrap().get(&rows).unwrap(),
-            MvRegisterView::at("mv").unwrap().values(&rows).unwrap(),
-            FlagView::at("f").unwrap().is_enabled(&rows).unwrap(),
-            [0, 1, 2].map(|row| values(engine, row)),
-        )
-    )
-}
-
-/// One of the writes that types offer. What cannot be done now is not done.
-fn step(tx: &mut Tx<'_>, what: u8, n: u8) -> Result<(), WriteError> {
-    let (list, log) = (ListView::at("l").unwrap(), LogView::at("log").unwrap());
-    let (map, set) = (LwwMapView::at("m").unwrap(), OrSetView::at("s").unwrap());
-    let (bounded, small) = (BoundedCounterView::at("b").unwrap(), i64::from(n % 3));
-    let items = list.items(tx)?;
-    let item = items.get(usize::from(n) % items.len().max(1)).map(|item| item.id);
-    match what % 22 {
-        0 => counter().add(tx, i64::from(n) - 100),
-        1 => counter().reset(tx),
-        2 => counter().clear(tx),
-        3 => counter().add_once(tx, &OnceKey::new(&format!("{}", n % 4)), 7).map(drop),
-        4 => counter().forget_once(tx, crate::Timestamp(u64::MAX), 2).map(drop),
-        5 => set.insert(tx, small),
-        6 => set.remove(tx, small),
-        7 => map.put(tx, small, i64::from(n)),
-        8 => map.remove(tx, small),
-        9 => map.clear(tx),
-        10 => LwwRegisterView::at("r").unwrap().put(tx, i64::from(n)),
-        11 => MvRegisterView::at("mv").unwrap().put(tx, i64::from(n)),
-        12 => FlagView::at("f").unwrap().enable(tx),
-        13 => FlagView::at("f").unwrap().disable(tx),
-        14 => list.insert(tx, usize::from(n) % (items.len() + 1), i64::from(n)).map(drop),
-        15 => item.map_or(Ok(()), |id| list.move_to(tx, id, usize::from(n) % items.len())),
-        16 => item.map_or(Ok(()), |id| list.set(tx, id, i64::from(n))),
-        17 => item.map_or(Ok(()), |id| list.remove(tx, id)),
-        18 => log.append(tx, i64::from(n)).map(drop),
-        19 => log.trim(tx, &Place::END, usize::from(n % 3)).map(drop),
-        20 => match bounded.decrement(tx, u64::from(n % 5)) {
-            Err(WriteError::Data(_)) => bounded.increment(tx, u64::from(n)),
-            done => done,
-        },
-        _ => {
-            let key = Object::new(Kind(200), "t").unwrap().row(&[n % 3]).unwrap();
-            if n < 200 { tx.put(key, Payload::new([n]).unwrap()) } else { tx.remove(key) }
-        }
-    }
-}
-
-quickcheck! {
-    /// With nobody else about, undos lead back through all states that were, and redos forth again. Some wait for one
-    /// commit with others, some are saved, and the store may be opened again in between.
-    fn undos_lead_back_and_redos_forth(acts: Vec<(Vec<(u8, u8)>, u8)>, rests: Vec<u8>) -> bool {
-        let (mut pair, mut seed) = (alone(), 10);
-        let mut rests = rests.into_iter().cycle();
-        let mut rest = |pair: &mut Pair, rest: Option<u8>| match rest.unwrap_or(0) % 5 {
-            0 => pair.save(),
-            1 => {
-                seed += 1;
-                reopen(pair, seed);
-            }
-            _ => {}
-        };
-        let mut states = alloc::vec![shown(&pair.engines[0])];
-        for (steps, after) in acts.into_iter().take(30) {
-            let write = |tx: &mut Tx<'_>| steps.into_iter().take(5).try_for_each(|(what, n)| step(tx, what, n));
-            if pair.engines[0].write(NOW, write).unwrap().1.is_some() {
-                states.push(shown(&pair.engines[0]));
-            }
-            rest(&mut pair, Some(after));
-        }
-        let mut sound = pair.engines[0].undo_depth() == (states.len() - 1, 0);
-        for before in states.iter().rev().skip(1) {
-            sound &= undo(&mut pair.engines[0]).is_some_and(|[_, left, kept]| left + kept == 0);
-            sound &= shown(&pair.engines[0]) == *before;
-            rest(&mut pair, rests.next());
-        }
-        for after in states.iter().skip(1) {
-            sound &= redo(&mut pair.engines[0]).is_some_and(|[_, left, kept]| left + kept == 0);
-            sound &= shown(&pair.engines[0]) == *after;
-            rest(&mut pair, rests.next());
-        }
-        for before in states.iter().rev().skip(1) {
-            undo(&mut pair.engines[0]);
-            sound &= shown(&pair.engines[0]) == *before;
-        }
-        pair.save();
-        pair.engines[0].check().unwrap();
-        sound && undo(&mut pair.engines[0]).is_none()
-    }
 }
 
 #[test]
@@ -325,144 +199,6 @@ fn an_undo_that_others_have_not_seen_is_a_write_like_any_other() {
     let rows = pair.engines[0].reader();
     assert!(set.contains(&rows, 1).unwrap(), "an addition that had not seen the undo stays");
     assert_eq!(map.conflicts(&rows, 1).unwrap().len(), 1);
-}
-
-#[test]
-fn a_counter_is_turned_back_by_what_no_reset_took_away() {
-    let mut pair = met();
-    let add = |engine: &mut _, n| act(engine, |tx| counter().add(tx, n));
-    add(&mut pair.engines[0], 10);
-    add(&mut pair.engines[0], 5);
-    add(&mut pair.engines[1], 100);
-    pair.meet(2, |_, _| {});
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 110));
-    assert_eq!((redo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 115));
-    // A reset that has seen the 10 and not the 5 leaves the 5 to be taken back.
-    undo(&mut pair.engines[0]);
-    undo(&mut pair.engines[0]);
-    assert_eq!(count(&pair.engines[0]), 100);
-    (0..2).for_each(|_| assert_eq!(redo(&mut pair.engines[0]), Some([1, 0, 0])));
-    act(&mut pair.engines[1], |tx| counter().reset(tx));
-    pair.meet(3, |_, _| {});
-    assert_eq!(count(&pair.engines[0]), 0, "what the other has seen of it is gone");
-    add(&mut pair.engines[0], 3);
-    act(&mut pair.engines[1], |tx| counter().reset(tx));
-    pair.meet(4, |_, _| {});
-    assert_eq!(count(&pair.engines[0]), 3);
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 0));
-    assert_eq!(
-        (undo(&mut pair.engines[0]), count(&pair.engines[0])),
-        (Some([0, 1, 0]), 0),
-        "reset meanwhile"
-    );
-}
-
-#[test]
-fn a_reset_is_taken_back_where_no_other_has_seen_as_much() {
-    let mut pair = met();
-    act(&mut pair.engines[1], |tx| counter().add(tx, 7));
-    pair.meet(2, |_, _| {});
-    act(&mut pair.engines[0], |tx| counter().reset(tx));
-    act(&mut pair.engines[1], |tx| counter().add(tx, 1));
-    pair.meet(3, |_, _| {});
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 8));
-    assert_eq!((redo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 1));
-    pair.meet(4, |_, _| {});
-    act(&mut pair.engines[1], |tx| counter().reset(tx));
-    pair.meet(5, |_, _| {});
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([0, 1, 0]), 0));
-}
-
-#[test]
-fn what_a_clear_took_from_all_comes_back_to_the_writer() {
-    let mut pair = met();
-    act(&mut pair.engines[0], |tx| counter().add(tx, 4));
-    act(&mut pair.engines[1], |tx| counter().add(tx, -9));
-    pair.meet(2, |_, _| {});
-    act(&mut pair.engines[0], |tx| counter().clear(tx));
-    assert_eq!(count(&pair.engines[0]), 0);
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([2, 0, 0]), -5));
-    pair.meet(3, |_, _| {});
-    act(&mut pair.engines[1], |tx| counter().add(tx, -1));
-    pair.meet(4, |_, _| {});
-    assert_eq!((count(&pair.engines[0]), count(&pair.engines[1])), (-6, -6));
-    let grow = GCounterView::at("g").unwrap();
-    act(&mut pair.engines[0], |tx| grow.add(tx, 5));
-    assert_eq!(undo(&mut pair.engines[0]), Some([0, 0, 1]), "it cannot go down");
-    act(&mut pair.engines[0], |tx| grow.clear(tx));
-    assert_eq!(undo(&mut pair.engines[0]), Some([1, 0, 0]));
-    assert_eq!(grow.value(&pair.engines[0].reader()).unwrap(), 5);
-}
-
-#[test]
-fn a_bounded_counter_is_turned_back_as_far_as_the_rights_go() {
-    let mut pair = met();
-    let bounded = BoundedCounterView::at("b").unwrap();
-    act(&mut pair.engines[0], |tx| bounded.increment(tx, 5));
-    act(&mut pair.engines[0], |tx| bounded.decrement(tx, 2));
-    assert_eq!(undo(&mut pair.engines[0]), Some([1, 0, 0]));
-    let other = pair.engines[1].replica().unwrap();
-    act(&mut pair.engines[0], |tx| bounded.transfer(tx, &other, 1));
-    assert_eq!(undo(&mut pair.engines[0]), Some([0, 0, 1]), "the rights are the receiver's");
-    assert_eq!(undo(&mut pair.engines[0]), Some([0, 0, 1]), "4 of the 5 are left");
-    assert_eq!(bounded.value(&pair.engines[0].reader()).unwrap(), 5);
-    act(&mut pair.engines[0], |tx| bounded.increment(tx, 3));
-    assert_eq!(
-        (undo(&mut pair.engines[0]), bounded.value(&pair.engines[0].reader()).unwrap()),
-        (Some([1, 0, 0]), 5)
-    );
-}
-
-#[test]
-fn keys_stay_used_and_documents_stay_as_they_are() {
-    let mut pair = alone();
-    let (once, key) = (OnceView::of_space().unwrap(), OnceKey::new("order-17"));
-    let pay = |engine: &mut Engine<MemoryStore>| {
-        act(engine, |tx| {
-            let is_first = once.begin(tx, &key)?;
-            counter().add_once(tx, &key.act(1), 5)?;
-            Ok(is_first)
-        })
-    };
-    assert!(pay(&mut pair.engines[0]));
-    assert_eq!((undo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 1]), 0));
-    assert!(!pay(&mut pair.engines[0]), "it was done, and taken back");
-    assert_eq!(count(&pair.engines[0]), 0);
-    assert_eq!((redo(&mut pair.engines[0]), count(&pair.engines[0])), (Some([1, 0, 0]), 5));
-    let change = Object::new(Kind::DOCUMENT, "d").unwrap().row(&[7; 32]).unwrap();
-    act(&mut pair.engines[0], |tx| tx.put(change.clone(), Payload::new(*b"a change").unwrap()));
-    assert_eq!(undo(&mut pair.engines[0]), Some([0, 0, 1]));
-    assert_eq!(pair.engines[0].reader().entries(&change).unwrap().len(), 1);
-}
-
-#[test]
-fn of_what_was_live_at_once_the_flag_that_was_on_comes_back() {
-    let mut pair = met();
-    let flag = FlagView::at("f").unwrap();
-    act(&mut pair.engines[0], |tx| flag.enable(tx));
-    act(&mut pair.engines[1], |tx| flag.enable(tx));
-    act(&mut pair.engines[1], |tx| flag.disable(tx));
-    pair.meet(2, |_, _| {});
-    act(&mut pair.engines[0], |tx| flag.disable(tx));
-    assert_eq!(undo(&mut pair.engines[0]), Some([1, 0, 0]));
-    assert!(flag.is_enabled(&pair.engines[0].reader()).unwrap());
-    // What was written back stands for two: the first transaction is not alone in it.
-    assert_eq!(undo(&mut pair.engines[0]), Some([0, 1, 0]));
-}
-
-#[test]
-fn an_item_goes_though_it_was_moved_and_stays_where_it_was_edited() {
-    let mut pair = met();
-    let list = ListView::at("l").unwrap();
-    let first = act(&mut pair.engines[0], |tx| list.push(tx, "a"));
-    let second = act(&mut pair.engines[0], |tx| list.push(tx, "b"));
-    pair.meet(2, |_, _| {});
-    act(&mut pair.engines[1], |tx| list.move_to(tx, second, 0));
-    act(&mut pair.engines[1], |tx| list.set(tx, first, "A"));
-    pair.meet(3, |_, _| {});
-    assert_eq!((undo(&mut pair.engines[0]), undo(&mut pair.engines[0])), (Some([1, 0, 0]), Some([0, 1, 0])));
-    assert_eq!(list.items(&pair.engines[0].reader()).unwrap()[0].value, crate::Value::from("A"));
-    assert_eq!(list.len(&pair.engines[0].reader()).unwrap(), 1);
 }
 
 /// The commit of two transactions and of an undo fails: the line is what it was before, and so are the rows.
