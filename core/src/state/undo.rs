@@ -146,7 +146,7 @@ impl Act {
 
     /// Whether it can be kept and, when it is turned round, be a transaction.
     fn fits(&self, stored: usize) -> bool {
-        stored <= UNDO_BYTES && stored + self.rows.len() * ROW_BYTES <= DELTA_BYTES - DELTA_FIELDS
+        stored + self.rows.len() * ROW_BYTES <= UNDO_BYTES.min(DELTA_BYTES) - DELTA_FIELDS
     }
 }
 

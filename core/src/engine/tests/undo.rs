@@ -144,6 +144,20 @@ fn what_cannot_be_kept_the_other_way_is_taken_back_all_the_same() {
     assert_eq!(values(&pair.engines[0], 3), [large.as_bytes()]);
 }
 
+/// Taking back a large value keeps it for the redo. Who goes on undoing needs what is still to be undone.
+#[test]
+fn what_was_undone_first_makes_room_for_what_is_still_to_be_undone() {
+    let mut pair = alone();
+    let large = "x".repeat(UNDO_BYTES / 4);
+    (0..6).for_each(|row| write(&mut pair.engines[0], row, &large));
+    (0..5).for_each(|_| assert_eq!(undo(&mut pair.engines[0]), Some([1, 0, 0])));
+    assert_eq!(pair.engines[0].undo_depth(), (1, 3));
+    assert_eq!((undo(&mut pair.engines[0]), values(&pair.engines[0], 0).len()), (Some([1, 0, 0]), 0));
+    reopen(&mut pair, 9);
+    (0..3).for_each(|_| assert_eq!(redo(&mut pair.engines[0]), Some([1, 0, 0])));
+    assert_eq!((redo(&mut pair.engines[0]), values(&pair.engines[0], 2).len()), (None, 1));
+}
+
 #[test]
 fn what_somebody_else_has_written_since_is_left_alone() {
     let mut pair = met();
@@ -212,8 +226,9 @@ fn what_is_lost_cannot_be_taken_back() {
     undo(&mut pair.engines[0]);
     undo(&mut pair.engines[0]);
     write(&mut pair.engines[0], 2, "lost");
+    undo(&mut pair.engines[0]);
     pair.engines[0].keep_undo(50).unwrap();
-    assert_eq!(pair.engines[0].undo_depth(), (2, 0));
+    assert_eq!(pair.engines[0].undo_depth(), (1, 1));
     let Some(Output::Persist(commit)) = pair.engines[0].poll_output() else { panic!("a commit") };
     let result = Err(StoreError::Full("test".into()));
     pair.engines[0].handle(NOW, Input::Persisted { commit: commit.id, result });
@@ -302,32 +317,27 @@ fn a_copied_store_takes_back_only_what_it_wrote_itself() {
 /// A bulk is on its way to the disk: what is written and taken back meanwhile is on top of it afterwards.
 #[test]
 fn what_was_taken_back_while_a_bulk_arrived_can_be_done_again() {
-    let mut pair = apart(0);
+    let (mut pair, commit) = merging::merging();
     pair.engines[1].keep_undo(9).unwrap();
-    write(&mut pair.engines[1], 7, "first");
-    pair.save();
-    pair.connect(1);
-    pair.held = Some(Vec::new());
-    pair.carry(1, |_, _| {});
-    write(&mut pair.engines[1], 7, "second");
-    write(&mut pair.engines[1], 8, "third");
+    write(&mut pair.engines[1], 8, "b, meanwhile");
+    write(&mut pair.engines[1], 9, "b, too");
     assert_eq!(undo(&mut pair.engines[1]), Some([1, 0, 0]));
-    for commit in pair.held.take().unwrap() {
-        pair.persist(1, &commit);
-        pair.save();
-    }
+    pair.drain(1);
+    pair.persist(1, &commit);
+    pair.held = None;
+    pair.drain(1);
     pair.carry(1, |_, _| {});
     pair.check_same();
     assert_eq!(pair.engines[1].stats().bulk_committed, 1);
     let store = pair.engines[1].store_mut().clone();
     pair.engines[1] = engine(2, 9, 0, store);
-    assert_eq!(pair.engines[1].undo_depth(), (2, 1));
+    assert_eq!(pair.engines[1].undo_depth(), (1, 1));
     assert_eq!(
-        (redo(&mut pair.engines[1]), values(&pair.engines[1], 8)),
-        (Some([1, 0, 0]), alloc::vec![b"third".to_vec()])
+        (redo(&mut pair.engines[1]), values(&pair.engines[1], 9)),
+        (Some([1, 0, 0]), alloc::vec![b"b, too".to_vec()])
     );
     (0..2).for_each(|_| assert_eq!(undo(&mut pair.engines[1]), Some([1, 0, 0])));
-    assert_eq!(values(&pair.engines[1], 7), [b"first"]);
+    assert_eq!(values(&pair.engines[1], 8), [b"b, before"]);
 }
 
 #[test]
