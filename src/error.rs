@@ -129,6 +129,12 @@ pub enum Error {
     /// A handle was used with another space's batch.
     #[error("a batch writes one space, and this handle belongs to another")]
     OtherSpace,
+    /// No transactions are kept that could be taken back.
+    #[error(
+        "nothing is kept here to be taken back: say how many transactions to keep, with `Space::keep_undo` or \
+         `rejoin undo SPACE --keep 100`; those written from then on can be undone"
+    )]
+    UndoOff,
     /// A backup was not made, or not read.
     #[error(transparent)]
     Backup(#[from] BackupError),

@@ -21,6 +21,7 @@ mod projection;
 mod snapshot;
 mod space;
 mod ticket;
+mod undo;
 mod watch;
 
 pub use batch::Batch;
@@ -41,6 +42,7 @@ pub use projection::Projection;
 pub use rejoin_core as core;
 #[cfg(feature = "document")]
 pub use rejoin_core::crdt::document::{Edit, Version, automerge};
+pub use rejoin_core::engine::Undone;
 pub use rejoin_core::feed::{Cursor, Origin};
 pub use rejoin_core::{Causality, Token, Value, VersionVector};
 pub use rejoin_net as net;

@@ -21,6 +21,8 @@ pub(crate) enum Render {
     Saved,
     /// What has changed, and where to go on.
     Feed,
+    /// What was undone, or done again, in this word.
+    Undone(&'static str),
 }
 
 /// How to show the answers of a command.
@@ -64,6 +66,8 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Salvage { .. } => Render::Field("written"),
         Command::Lost { .. } => Render::Table(&["path", "kind", "key", "value", "author"]),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
+        Command::Undo { .. } => Render::Undone("undone"),
+        Command::Redo { .. } => Render::Undone("redone"),
         Command::Status => Render::Status,
         Command::Query(_) => Render::Table(&["key", "value"]),
         Command::Feed { .. } => Render::Feed,
@@ -82,7 +86,9 @@ impl Render {
 
     fn text(self, value: &Value) -> String {
         // What --token adds to the answer of any command.
-        if let (Some(token), Self::Field(_) | Self::List | Self::Table(_)) = (value.get("token"), self) {
+        if let (Some(token), Self::Field(_) | Self::List | Self::Table(_) | Self::Undone(_)) =
+            (value.get("token"), self)
+        {
             return plain(token);
         }
         match self {
@@ -99,6 +105,7 @@ impl Render {
             Self::Status => status(value),
             Self::Saved => saved(value),
             Self::Feed => feed(value),
+            Self::Undone(word) => undone(value, word),
         }
     }
 }
@@ -130,6 +137,26 @@ fn saved(value: &Value) -> String {
         format!("{}  {rows}  root {}", plain(&space["name"]), plain(&space["root"]))
     });
     format!("{rows}\n{file}  {} bytes", value["bytes"])
+}
+
+/// How many rows are as they were, and how many are not, and why.
+fn undone(value: &Value, word: &str) -> String {
+    let number = |field: &str| value[field].as_u64().unwrap_or(0);
+    match value["done"].as_bool() {
+        None if number("keep") == 0 => "no changes are kept to be undone".into(),
+        None => format!("kept to be undone: the last {} of this device", count(number("keep"), "change")),
+        Some(false) => format!("there is nothing to be {word}"),
+        Some(true) => {
+            let mut text = format!("{} {word}", count(number("rows"), "row"));
+            if number("left") > 0 {
+                text.push_str(&format!("; {} left alone: somebody has written there since", number("left")));
+            }
+            if number("fixed") > 0 {
+                text.push_str(&format!("; {} cannot be {word}", number("fixed")));
+            }
+            text
+        }
+    }
 }
 
 fn lines(value: &Value, line: impl Fn(&Value) -> String) -> String {
@@ -230,6 +257,18 @@ mod tests {
         assert_eq!(Render::Table(&["key", "value"]).text(&map), "a\t{\"n\":1}\nb\ttwo");
         assert_eq!(Render::List.text(&json!(["x", 2])), "x\n2");
         assert_eq!(Render::Field("value").text(&json!({ "value": "x" })), "x");
+    }
+
+    #[test]
+    fn an_undo_says_what_it_did_not_take_back() {
+        let text = |value| Render::Undone("undone").text(&value);
+        let all = json!({ "keep": 9, "undo": 3, "redo": 1, "done": true, "rows": 2, "left": 1, "fixed": 4 });
+        assert_eq!(
+            text(all),
+            "2 rows undone; 1 left alone: somebody has written there since; 4 cannot be undone"
+        );
+        assert_eq!(text(json!({ "keep": 1 })), "kept to be undone: the last 1 change of this device");
+        assert_eq!(text(json!({ "keep": 0 })), "no changes are kept to be undone");
     }
 
     #[test]

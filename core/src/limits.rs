@@ -6,6 +6,8 @@
 /// Most bytes in the table of forks; what merges lose beyond that is gone. Entries that a delta killed by name, most of them
 /// in order, take no more than half of it.
 pub const FORKS_BYTES: usize = 16 * 1024 * 1024;
+/// Most bytes of own transactions that are kept to be taken back: an undo reads all of them.
+pub const UNDO_BYTES: usize = 1024 * 1024;
 /// Most chains that are kept of each replica beyond its log, at the ends of its last deltas: four tell most forks from
 /// absences, sixteen nearly all (ARCHITECTURE.md has the table).
 pub const HEAD_TAGS: usize = 16;

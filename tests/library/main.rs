@@ -9,6 +9,7 @@ mod folds;
 mod kinds;
 mod leaving;
 mod queries;
+mod undo;
 
 use std::time::Duration;
 

@@ -123,6 +123,22 @@ deleted, unless --even-so says that they may go.")]
         #[arg(long, value_name = "DAYS")]
         days: u32,
     },
+    /// Take back the last change that this device made, or say how many are to be kept for that.
+    #[command(after_help = "\
+Nothing is kept unless it is asked for: `--keep 100` keeps the last hundred changes made from then on, `--keep 0` none.
+What somebody has written over since is left alone, and said so; a counter is turned back by the opposite amount.")]
+    Undo {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+        /// Keep so many changes from now on, and take nothing back.
+        #[arg(long, value_name = "CHANGES")]
+        keep: Option<u32>,
+    },
+    /// Do again what `undo` took back last.
+    Redo {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+    },
     /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
     Serve(Serve),
     /// A number that everybody adds to.
@@ -300,6 +316,7 @@ impl Command {
         match self {
             Self::Token { space } | Self::ForgetOnce { space, .. } | Self::Ls { space } => Some(space),
             Self::Batch { space, .. } | Self::Lost { space, .. } => Some(space),
+            Self::Undo { space, .. } | Self::Redo { space } => Some(space),
             Self::Import { target, .. } | Self::Export { target } | Self::Watch { target } => Some(target),
             Self::Feed { target, .. } | Self::Query(Query { target, .. }) => Some(target),
             Self::Counter(Counter::Add { target, .. } | Counter::Get { target }) => Some(target),

@@ -10,6 +10,7 @@ mod query;
 mod sequences;
 mod spaces;
 mod status;
+mod undo;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -171,6 +172,8 @@ async fn perform(
         // Printed below, as after any other command.
         Command::Token { .. } => {}
         Command::ForgetOnce { space, days } => spaces::forget_once(node, space, *days, answer).await?,
+        Command::Undo { space, keep } => undo::undo(node, space, *keep, receipt, answer).await?,
+        Command::Redo { space } => undo::redo(node, space, receipt, answer).await?,
         Command::Export { target } => data::export(node, target, answer)?,
         Command::Lost { space, forget } => data::lost(node, space, *forget, answer)?,
         Command::Watch { target } => data::watch(node, target, answer).await?,

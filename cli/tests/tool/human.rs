@@ -77,6 +77,12 @@ const SCRIPT: &[(&[&str], &str)] = &[
     (&["counter", "add", "board/likes", "5", "--once", "k1"], ""),
     (&["counter", "add", "board/likes", "5", "--once", "k1", "--token"], ""),
     (&["forget-once", "board", "--days", "0"], ""),
+    (&["undo", "board"], ""),
+    (&["undo", "board", "--keep", "2"], ""),
+    (&["undo", "board"], ""),
+    (&["counter", "add", "board/likes", "100"], ""),
+    (&["undo", "board"], ""),
+    (&["redo", "board", "--token"], ""),
     (&["token", "board"], ""),
     (&["spaces", "--token"], ""),
 ];

@@ -115,18 +115,30 @@ impl BoundedCounterView {
         Ok(self.accounts(rows)?.into_iter().map(|(replica, rights)| (replica, nearest(rights))).collect())
     }
 
+    /// The counter that a row belongs to.
+    pub(super) fn of(row: &RowKey) -> Self {
+        Self(row.object())
+    }
+
+    /// Whether the writer may take so much.
+    pub(super) fn has_rights<W: WriteRows>(&self, rows: &W, n: u64) -> Result<bool, W::Error> {
+        Ok(self.refusal(rows, n)?.is_none())
+    }
+
     /// Nobody takes or gives what it has not got, nor, where others have overspent, more than there is.
     fn check_rights<W: WriteRows>(&self, rows: &W, n: u64) -> Result<(), W::Error> {
+        self.refusal(rows, n)?.map_or(Ok(()), |refusal| Err(refusal.into()))
+    }
+
+    fn refusal<W: WriteRows>(&self, rows: &W, n: u64) -> Result<Option<DataError>, W::Error> {
         if n == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let accounts = self.accounts(rows)?;
         let value = sum(&accounts);
         let here = accounts.get(&rows.author()).copied().unwrap_or(0).min(value.max(0));
-        if here < i128::from(n) {
-            return Err(DataError::NoRights { wanted: n, here: nearest(here), value: nearest(value) }.into());
-        }
-        Ok(())
+        let refusal = || DataError::NoRights { wanted: n, here: nearest(here), value: nearest(value) };
+        Ok((here < i128::from(n)).then(refusal))
     }
 
     fn accounts<R: ReadRows>(&self, rows: &R) -> Result<BTreeMap<ReplicaId, i128>, R::Error> {

@@ -209,14 +209,17 @@ pub(super) fn payload<T: Serialize>(totals: &T) -> Payload {
 }
 
 /// The total that `replica` itself wrote last. More than one entry of its own means a fork; the newest is its total.
-fn own_total<T: Serialize + for<'de> Deserialize<'de>>(entries: &[Entry], replica: &ReplicaId) -> Option<T> {
+pub(super) fn own_total<T: Serialize + for<'de> Deserialize<'de>>(
+    entries: &[Entry],
+    replica: &ReplicaId,
+) -> Option<T> {
     let own = entries.iter().filter(|entry| entry.dot.replica == *replica);
     let decoded = own.filter_map(|entry| Some((entry.rank(), codec::decode(&entry.payload).ok()?)));
     decoded.max_by_key(|(rank, _)| *rank).map(|(_, total)| total)
 }
 
 /// What resets have seen: the larger of each, since the one that saw more saw all that the other saw.
-fn noted(entries: &[Entry]) -> Totals {
+pub(super) fn noted(entries: &[Entry]) -> Totals {
     let decoded = entries.iter().filter_map(|entry| codec::decode::<Totals>(&entry.payload).ok());
     decoded.fold(Totals::default(), Totals::max)
 }

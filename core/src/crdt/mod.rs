@@ -49,6 +49,7 @@ mod register;
 mod set;
 mod spot;
 mod standalone;
+mod undo;
 mod view;
 
 pub use bounded::{BoundedCounter, BoundedCounterView};
@@ -65,4 +66,5 @@ pub use once::{OnceKey, OnceView};
 pub use register::{LwwRegister, LwwRegisterView, MvRegister, MvRegisterView};
 pub use set::{OrSet, OrSetView};
 pub use standalone::Standalone;
+pub(crate) use undo::take_back;
 pub use view::{Keys, View};

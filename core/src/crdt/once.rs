@@ -157,7 +157,7 @@ pub(super) fn keyed(element: &[u8], entries: &[Entry]) -> Option<i64> {
     if element.len() == HASH { amount(entries) } else { None }
 }
 
-fn payload(amount: i64) -> Payload {
+pub(super) fn payload(amount: i64) -> Payload {
     Payload::new(codec::encode(&amount)).expect("a varint is within the limit of a payload")
 }
 

@@ -10,6 +10,7 @@ mod gossip;
 mod index;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -26,6 +27,7 @@ use crate::id::{Dot, ReplicaId, Root, SpaceId};
 use crate::identity::Identity;
 use crate::limits::FRAME_BYTES;
 pub use crate::planted::{Planted, Rule};
+pub use crate::row::Undone;
 use crate::row::{Entry, RowKey};
 use crate::state::Space;
 pub use crate::state::{Moment, OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};

@@ -21,6 +21,7 @@ mod index;
 mod merging;
 mod scans;
 mod tokens;
+mod undo;
 mod wire;
 
 const NOW: Now = Now { mono_ms: 1, wall_ms: 1_800_000_000_000 };

@@ -9,6 +9,7 @@
 //! flat elements, as in Riak's bigsets (arXiv 1605.06424).
 
 mod access;
+mod act;
 mod carry;
 mod delta;
 mod dot_set;
@@ -21,6 +22,8 @@ pub(crate) mod stored;
 
 pub(crate) use access::scan_under;
 pub use access::{DataError, ReadRows, VisitRows, WriteRows, Writes};
+pub use act::Undone;
+pub(crate) use act::{Act, Did, Name, Wrote};
 pub use carry::{Carry, Named};
 pub(crate) use delta::chain_start;
 pub use delta::{Delta, DeltaError, Deps, Put};

@@ -225,6 +225,7 @@ impl<S: Store> Space<S> {
         self.changed_heads.clear();
         self.overlay.clear();
         self.overlay.read_indexes()?;
+        self.undo_again()?;
         self.stage_used = true;
         let before = self.replica().map(|own| (own, self.heads.seq(&own)));
         self.heads = self.durable.heads.clone();

@@ -29,6 +29,7 @@ pub(crate) mod meta_key {
     pub(crate) const OWN: &[u8] = b"own";
     pub(crate) const FEED: &[u8] = b"feed";
     pub(crate) const INDEXES: &[u8] = b"indexes";
+    pub(crate) const UNDO: &[u8] = b"undo";
 }
 
 /// One replica, as far as it is known here: about 350 bytes, kept for ever.

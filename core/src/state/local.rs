@@ -247,7 +247,7 @@ impl<S: Store> WriteRows for Transaction<'_, S> {
 /// Own transactions that wait for a commit: one delta in the making. Its effects are in memory already.
 pub(super) struct Pending {
     first: u64,
-    timestamp: Timestamp,
+    pub(super) timestamp: Timestamp,
     /// By offset.
     puts: BTreeMap<u32, (RowKey, Payload)>,
     kills: DotRuns,
@@ -256,10 +256,10 @@ pub(super) struct Pending {
 }
 
 /// What one row of a transaction does: what dies, and what takes its place.
-struct RowChange {
-    key: RowKey,
-    live: Vec<Entry>,
-    payload: Option<Payload>,
+pub(super) struct RowChange {
+    pub(super) key: RowKey,
+    pub(super) live: Vec<Entry>,
+    pub(super) payload: Option<Payload>,
 }
 
 impl RowChange {
@@ -271,7 +271,7 @@ impl RowChange {
 }
 
 /// Room for the fields of a delta other than puts and kills.
-const DELTA_FIELDS: usize = 1024;
+pub(super) const DELTA_FIELDS: usize = 1024;
 
 impl<S: Store> Space<S> {
     /// Runs a transaction and applies it to memory. `None` when it changed nothing.
@@ -315,9 +315,11 @@ impl<S: Store> Space<S> {
             }
             return Ok(Some(Dot::new(own.replica, first - 1)));
         }
+        let mut act = self.begin_act(own);
         let mut seq = first;
         self.overlay.acting = Some(Origin { author: own.replica, local: true });
         for change in changes {
+            self.note_act(&mut act, &change, Dot::new(own.replica, seq));
             seq += u64::from(self.apply_change(own, seq, change));
         }
         self.overlay.acting = None;
@@ -326,6 +328,7 @@ impl<S: Store> Space<S> {
         self.heads.0.get_mut(&own.replica).expect("its head was made when the delta was begun").seq =
             last.seq;
         self.touch_head(own.replica);
+        self.keep_act(act, last);
         self.stats.writes += 1;
         Ok(Some(last))
     }

@@ -218,8 +218,10 @@ impl<S: Store> Space<S> {
         self.clock = HybridClock::new(self.clock.last().max(own.clock()));
         self.changed_heads.clear();
         let forgotten = self.overlay.deleted_keys(Table::Forks);
+        let acts = self.overlay.changed_acts();
         self.overlay.clear();
         self.overlay.read_indexes()?;
+        acts.into_iter().for_each(|(table, key, value)| self.overlay.change(table, key, value));
         self.forget_forks(forgotten)?;
         self.stage_used = true;
         self.disputed.retain(|dot| !self.heads.contains(dot));

@@ -26,6 +26,7 @@ mod rename;
 mod replaced;
 mod tags;
 mod told;
+mod undo;
 mod verify;
 
 use alloc::boxed::Box;
@@ -64,6 +65,8 @@ use local::Pending;
 use merging::Merging;
 use rename::{Moved, Parting};
 use told::{Heard, Told};
+use undo::Undo;
+pub(crate) use undo::Way;
 
 /// A store that cannot be opened. Nothing in it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -167,6 +170,8 @@ pub(crate) struct Space<S> {
     feed_commit: Option<u64>,
     /// That commit has more than the feed may hold.
     feed_full: bool,
+    /// Own transactions that can be taken back.
+    undo: Undo,
 }
 
 impl<S: Store> Space<S> {
@@ -213,6 +218,7 @@ impl<S: Store> Space<S> {
             Some(FIRST_WITH_TREE..) => LiveTree::open(&store, config.leaf_dots)?,
             _ => LiveTree::over_all_dots(&store, config.leaf_dots)?,
         };
+        let undo = Undo::read(&store)?;
         let mut space = Self {
             id: config.space,
             identity,
@@ -254,6 +260,7 @@ impl<S: Store> Space<S> {
             feed_wish: None,
             feed_commit: None,
             feed_full: false,
+            undo,
         };
         space.adopt_feed()?;
         space.overlay.read_indexes()?;
@@ -278,6 +285,8 @@ impl<S: Store> Space<S> {
         if let Some(own) = self.incarnation.take() {
             self.seal_under(own)?;
             self.told = Told::default();
+            // Whoever goes on under that id may take them back as well.
+            self.forget_acts();
             self.own_changed = true;
             self.stats.incarnations += 1;
             self.events.push(Event::NewIncarnation { old: own.replica });

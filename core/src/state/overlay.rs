@@ -74,9 +74,14 @@ impl<S: Store> Overlay<S> {
 
     /// Keys of a table that were deleted and not persisted yet.
     pub(crate) fn deleted_keys(&self, table: Table) -> Vec<Vec<u8>> {
+        self.changed_keys(table).filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect()
+    }
+
+    /// What was changed of a table, but for rows and dots, and not persisted yet.
+    pub(crate) fn changed_keys(&self, table: Table) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> + '_ {
         let [gathered, leaving] = [&self.gathered, &self.leaving].map(|layer| &layer.plain[table as usize]);
         let all = both(gathered.iter(), leaving.iter(), Ordering::Greater);
-        all.filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect()
+        all.map(|(key, value)| (key.clone(), value.clone()))
     }
 
     pub(crate) fn is_dirty(&self) -> bool {

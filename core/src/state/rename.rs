@@ -30,7 +30,7 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    fn covers(&self, dot: &Dot) -> bool {
+    pub(super) fn covers(&self, dot: &Dot) -> bool {
         dot.replica == self.old && dot.seq > self.after
     }
 
@@ -186,6 +186,7 @@ impl<S: Store> Space<S> {
         let mut carried = Carried::new(moved, self.carry, &self.overlay, &parting.replaced);
         let Some(relinked) = self.relink(&moved, &head, &mut carried)? else { return Ok(false) };
         let rows = carried.rows()?;
+        let acts = self.renamed_acts(&moved, &mut carried)?;
         let Relinked { records, ends, floor } = relinked;
         for (record, delta, previous) in records {
             let seq = delta.last_seq();
@@ -195,6 +196,7 @@ impl<S: Store> Space<S> {
             self.replace_in_log(&record, &delta, previous, signature);
         }
         self.rename_rows(rows)?;
+        self.replace_acts(acts);
         let (seq, chain) = *ends.last().expect("something was never told");
         let mut tags = Tags::default();
         ends[..ends.len() - 1].iter().for_each(|(seq, chain)| tags.push(*seq, chain));

@@ -17,6 +17,7 @@ mod peers;
 mod shared;
 mod storage;
 mod streams;
+mod undo;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use rejoin_core::engine::{Config, Engine, Event, Moment, OpenError, Reader, Stats, Transaction, WriteError};
 use rejoin_core::identity::Identity;
-use rejoin_core::row::{ReadRows, RowKey};
+use rejoin_core::row::RowKey;
 use rejoin_core::store::{StoreError, Table};
 use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -197,8 +198,7 @@ impl Replica {
         let mut state = self.shared.state();
         let engine = state.engine_to_write().map_err(WriteError::Store)?;
         let (value, dot) = engine.write(self.shared.clock.now(), write)?;
-        let after = engine.reader().state().unwrap_or_default();
-        let written = dot.map(|dot| Written { dot, state: after, outcome: state.waiting.for_save(dot) });
+        let written = state.written(dot);
         drop(state);
         self.shared.wake.notify_one();
         Ok((value, written))

@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
 use rejoin_core::engine::{Engine, Event, SessionId};
+use rejoin_core::row::ReadRows;
 use rejoin_core::store::StoreError;
 use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{Notify, broadcast};
 
 use super::waiting::Waiting;
-use super::{News, Storage, peers};
+use super::{News, Storage, Written, peers};
 use crate::clock::Clock;
 
 /// What calls that come too late are told. Nothing was changed.
@@ -59,6 +60,12 @@ impl State {
     pub(super) fn engine_to_write(&mut self) -> Result<&mut Engine<Storage>, StoreError> {
         self.engine()?;
         if self.closing { Err(closed()) } else { self.engine.as_mut().ok_or_else(closed) }
+    }
+
+    /// What was just written, if anything was, for those who want to know whether it lasts.
+    pub(super) fn written(&mut self, dot: Option<Dot>) -> Option<Written> {
+        let state = self.engine.as_ref().and_then(|engine| engine.reader().state()).unwrap_or_default();
+        dot.map(|dot| Written { dot, state, outcome: self.waiting.for_save(dot) })
     }
 
     /// Takes note of what the peers of all open streams have said by now that they hold. Asked for only by those who want

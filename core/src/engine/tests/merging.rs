@@ -10,7 +10,7 @@ use crate::sync::frame;
 use crate::sync::message::{Message, YouWere};
 
 /// B has taken in all that A holds, and its disk has the commit that ends it.
-fn merging() -> (Pair, Commit) {
+pub(super) fn merging() -> (Pair, Commit) {
     let mut pair = apart(0);
     write(&mut pair.engines[1], 8, "b, before");
     pair.save();
