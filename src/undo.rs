@@ -11,7 +11,7 @@ impl Space {
     ///
     /// ```no_run
     /// # async fn edit(space: rejoin::Space) -> rejoin::Result<()> {
-    /// space.keep_undo(100)?;
+    /// space.keep_undo(100).await?;
     /// let title = space.register::<String>("title");
     /// title.put("Board".into()).await?;
     /// title.put("Boart".into()).await?;
@@ -25,8 +25,8 @@ impl Space {
     /// ```
     ///
     /// What is taken back of each type is written in docs/undo.md.
-    pub fn keep_undo(&self, limit: u32) -> Result<()> {
-        Ok(self.replica().keep_undo(limit)?)
+    pub async fn keep_undo(&self, limit: u32) -> Result<()> {
+        Ok(self.replica().keep_undo(limit).await??)
     }
 
     /// How many transactions are kept at most, how many can be taken back now, and how many of those done again.

@@ -10,7 +10,7 @@ async fn what_was_written_before_a_restart_is_taken_back_after_it() {
     let ada = node(&home).await;
     let board = ada.create("board").await.expect("created");
     assert!(matches!(board.undo().await, Err(Error::UndoOff)));
-    board.keep_undo(100).expect("on");
+    board.keep_undo(100).await.expect("on");
     let (title, likes) = (board.register::<String>("title"), board.counter("likes"));
     title.put("Board".into()).await.expect("on disk");
     let written = board.batch(|batch| {
@@ -36,7 +36,7 @@ async fn what_was_written_before_a_restart_is_taken_back_after_it() {
     assert_eq!(board.counter("likes").get().expect("read"), 5);
     assert_eq!(board.redo().await.expect("nothing to write"), None);
     board.verify().await.expect("sound");
-    board.keep_undo(0).expect("off");
+    board.keep_undo(0).await.expect("off");
     ada.close().await.expect("closed");
     let ada = node(&home).await;
     let board = ada.space("board").expect("there");
@@ -49,7 +49,7 @@ async fn what_another_node_wrote_is_left_alone() {
     let (ada, bo) = (node(&home).await, node(&away).await);
     let board = ada.create("board").await.expect("created");
     let other = bo.join(&board.ticket(Grant::Write).await.expect("a ticket")).await.expect("joined");
-    board.keep_undo(9).expect("on");
+    board.keep_undo(9).await.expect("on");
     let tasks = board.map::<String, i64>("tasks");
     for n in [1, 2] {
         tasks.put(format!("t{n}"), n).confirmed(1, PATIENCE).await.expect("bo has it");
@@ -70,7 +70,7 @@ async fn a_document_stays_as_it_is() {
     let home = folder();
     let ada = node(&home).await;
     let board = ada.create("board").await.expect("created");
-    board.keep_undo(9).expect("on");
+    board.keep_undo(9).await.expect("on");
     let plan = board.document("plan");
     plan.put("owner", "Ada").await.expect("on disk");
     let undone = board.undo().await.expect("made").expect("something");

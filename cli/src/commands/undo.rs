@@ -20,7 +20,7 @@ pub(super) async fn undo(
     let space = space(node, name)?;
     match keep {
         Some(limit) => {
-            space.keep_undo(limit)?;
+            space.keep_undo(limit).await?;
             answer.say(depth(&space)?);
         }
         None => {

@@ -104,13 +104,13 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("query-drop", &["query", "board/cities", "--by", "n", "--drop"], None),
     ("feed-anew", &["feed", "board/ti"], None),
     ("feed-off", &["feed", "board", "--off"], None),
-    ("forget", &["forget", "board", "board", "--even-so"], None),
     ("undo-keep", &["undo", "board", "--keep", "100"], None),
     ("undo-none", &["undo", "board"], None),
     ("undo-of", &["map", "put", "board/tasks", "t1", "undone"], None),
     ("undo", &["undo", "board"], None),
     ("redo", &["redo", "board"], None),
     ("undo-off", &["undo", "board", "--keep", "0"], None),
+    ("forget", &["forget", "board", "board", "--even-so"], None),
 ];
 
 /// Fixtures of what needs a second node, checked below; `lost` where two histories meet.

@@ -10,7 +10,10 @@ impl Replica {
     /// between steps.
     pub async fn build_index(&self, index: &IndexSpec) -> Result<Result<bool, Lost>, StoreError> {
         let (is_there, durable) = self.change(|engine| engine.build_index(index))?;
-        Ok(durable.done().await.map(|()| is_there))
+        let outcome = durable.done().await;
+        // A bulk that was on its way has let go of what was built meanwhile.
+        let is_kept = is_there && self.indexes()?.contains(index);
+        Ok(outcome.map(|()| is_kept))
     }
 
     /// Goes one step towards not having one; whether nothing of it is left.

@@ -4,14 +4,13 @@ use rejoin_core::Dot;
 use rejoin_core::engine::{Engine, Now, Undone, WriteError};
 use rejoin_core::store::StoreError;
 
-use super::{Replica, Storage, Written};
+use super::{Lost, Replica, Storage, Written};
 
 impl Replica {
-    /// How many own transactions are kept to be taken back; see [`Engine::keep_undo`]. Durable with the next commit.
-    pub fn keep_undo(&self, limit: u32) -> Result<(), StoreError> {
-        self.shared.state().engine_to_write()?.keep_undo(limit)?;
-        self.shared.wake.notify_one();
-        Ok(())
+    /// How many own transactions are kept to be taken back, see [`Engine::keep_undo`]; waits until that is durable.
+    pub async fn keep_undo(&self, limit: u32) -> Result<Result<(), Lost>, StoreError> {
+        let ((), durable) = self.change(|engine| engine.keep_undo(limit))?;
+        Ok(durable.done().await)
     }
 
     /// How many are kept at most, how many can be taken back, and how many of those done again.
