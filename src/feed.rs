@@ -105,7 +105,7 @@ pub enum Step {
     Changes(Page),
     /// What came before cannot be told change by change: this is where the reader begins, or it was away for longer than the
     /// feed reaches back, or its place is one of another history. It begins anew from what is there.
-    Anew(Anew),
+    Anew(Box<Anew>),
 }
 
 /// Changes that follow each other.
@@ -216,7 +216,8 @@ impl Feed {
         let (snapshot, cursor) = self.replica.durable_snapshot()?;
         let cursor = cursor.ok_or(Error::NoFeed)?;
         self.place = Some(cursor);
-        Ok(Step::Anew(Anew { snapshot: Snapshot(snapshot), cursor, scope: self.scope.clone() }))
+        let anew = Anew { snapshot: Snapshot(snapshot), cursor, scope: self.scope.clone() };
+        Ok(Step::Anew(Box::new(anew)))
     }
 }
 
