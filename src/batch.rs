@@ -1,8 +1,11 @@
 //! One transaction over any objects of a space: all of it is seen, here and everywhere, or nothing.
 
+use std::collections::BTreeSet;
+
 use rejoin_core::ReplicaId;
 use rejoin_core::crdt::View;
 use rejoin_core::engine::{Transaction, WriteError};
+use rejoin_core::row::Object;
 use rejoin_net::replica::Storage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,13 +22,15 @@ pub struct Batch<'a, 'tx> {
     space: &'a Space,
     transaction: &'a mut Transaction<'tx, Storage>,
     failed: Option<Error>,
+    /// Objects that have rows, or whose path is free for them.
+    checked: BTreeSet<Object>,
     /// See [`Batch::once`].
     pub(crate) keyed: Option<Keyed>,
 }
 
 impl<'a, 'tx> Batch<'a, 'tx> {
     pub(crate) fn new(space: &'a Space, transaction: &'a mut Transaction<'tx, Storage>) -> Self {
-        Self { space, transaction, failed: None, keyed: None }
+        Self { space, transaction, failed: None, checked: BTreeSet::new(), keyed: None }
     }
 
     /// What went wrong first, if anything did.
@@ -40,7 +45,10 @@ impl<'a, 'tx> Batch<'a, 'tx> {
     ) {
         if self.failed.is_none() {
             let done = view.and_then(|view| {
-                check_first(self.transaction, view.object())?;
+                if !self.checked.contains(view.object()) {
+                    check_first(self.transaction, view.object())?;
+                    self.checked.insert(view.object().clone());
+                }
                 act(view, self.transaction).map_err(Error::from)
             });
             self.failed = done.err();

@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::ControlFlow;
@@ -27,10 +29,7 @@ pub enum DataError {
     #[error("the counter cannot go that far: a replica's own total ends at 2^64 - 1")]
     CounterFull,
     /// A bounded counter has rights enough elsewhere, or nowhere.
-    #[error(
-        "the counter stands at {value}, and this device may take or give {here} of that, not {wanted}: sync, and ask whoever \
-         has the others for a transfer"
-    )]
+    #[error("{}", no_rights(*wanted, *here, *value))]
     NoRights {
         /// How much was to be taken or given.
         wanted: u64,
@@ -59,6 +58,18 @@ pub enum DataError {
     /// The transaction is too large.
     #[error(transparent)]
     Delta(#[from] DeltaError),
+}
+
+fn no_rights(wanted: u64, here: i64, value: i64) -> String {
+    if value <= here {
+        return format!(
+            "the counter stands at {value}, all of it on this device: {wanted} is more than there is"
+        );
+    }
+    format!(
+        "the counter stands at {value}, and this device may take or give {here} of that, not {wanted}: sync, and ask whoever \
+         has the others for a transfer"
+    )
 }
 
 /// Live entries, by row. Reads that one borrow makes see one state.

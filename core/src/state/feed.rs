@@ -20,7 +20,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | position, 8 bytes big endian | tag (8), milliseconds since 1970 (8 LE), then [`Body`] |
+//! | position, 8 bytes big endian | tag (8), milliseconds since 1970 (8 LE), then commit, origin, row key, and the row before and after |
 
 use alloc::format;
 use alloc::string::String;

@@ -5,7 +5,7 @@
 //!
 //! Idea: an index is rows of its own in a table of its own, changed by whoever changes a row, in the same layer of memory and
 //! so in the same commit: by own transactions, deltas, and the merge of a bulk alike, since all of them put rows through the
-//! [`Overlay`]. It is nobody's state: neither in the root nor synced, nor in a backup, and each device has those that its apps
+//! overlay of memory. It is nobody's state: neither in the root nor synced, nor in a backup, and each device has those that its apps
 //! asked for.
 //!
 //! Where concurrent writes left several entries in a row, the newest counts, as for readers. A value that has no such field

@@ -50,6 +50,10 @@ fn a_refusal_says_what_there_is_where_and_what_to_do() {
     );
     assert_eq!(a.transfer(&B, 7), refused(7, 6, 10));
     assert_eq!((a.value(), a.rights()), (10, 6), "nothing was changed");
+    let mut alone = BoundedCounter::new(A);
+    alone.increment(2).unwrap();
+    let words = alone.decrement(3).unwrap_err().to_string();
+    assert_eq!(words, "the counter stands at 2, all of it on this device: 3 is more than there is");
 }
 
 #[test]
