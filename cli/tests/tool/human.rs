@@ -101,6 +101,25 @@ fn transcript(home: &Home) -> String {
     text
 }
 
+/// Without how many rows and changes there are: a document is saved whole in place of its changes by whoever makes one whose
+/// hash says so, so that differs from run to run.
+fn steady(line: &str) -> String {
+    if !line.starts_with("plan\tdoc\t") && !line.starts_with("board") {
+        return line.to_owned();
+    }
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let word = |word: &str| {
+        let number = word.trim_end_matches(' ');
+        if is_number(number) { word.replace(number, "<n>") } else { word.to_owned() }
+    };
+    line.split_inclusive([' ', '\t'])
+        .map(|part| match part.strip_suffix('\t') {
+            Some(cell) => word(cell) + "\t",
+            None => word(part),
+        })
+        .collect()
+}
+
 #[test]
 fn people_read_the_same_with_and_without_a_running_node() {
     let (alone, served) = (Home::empty(), Home::empty());
@@ -115,7 +134,7 @@ fn people_read_the_same_with_and_without_a_running_node() {
     let served = transcript(&served).replace("yet: give", "yet: run `rejoin serve`, and give");
     for (name, now) in [("alone", &now), ("through a running node", &served)] {
         for (now, kept) in now.lines().zip(kept.lines()) {
-            assert_eq!(now, kept, "{name}");
+            assert_eq!(steady(now), steady(kept), "{name}");
         }
         assert_eq!(now.lines().count(), kept.lines().count(), "{name}");
     }

@@ -32,6 +32,8 @@ fn field(name: &str, value: &Value) -> Value {
     match (number, value) {
         (Some((_, placeholder)), Value::Number(_)) => (*placeholder).into(),
         (_, Value::String(_)) if name == "file" => "<file>".into(),
+        // A document that is saved whole, as the hash of a change says by chance, is one change more.
+        (_, Value::Number(changes)) if name == "unsynced" && changes.as_u64() > Some(0) => "<n>".into(),
         // None without a network, several with one.
         (_, Value::Array(addresses)) if name == "addresses" => {
             assert!(addresses.iter().all(|address| json(address) == "<addr>"), "{value}");
