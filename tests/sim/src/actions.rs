@@ -91,7 +91,8 @@ impl World {
 
     fn write(&mut self, number: usize, draw: &mut Draw) -> Result<(), Violation> {
         let acts = self.workload.draw(draw);
-        self.transact(number, &acts)
+        self.transact(number, &acts)?;
+        self.maybe_use_views(number)
     }
 
     fn transact(&mut self, number: usize, acts: &[Act]) -> Result<(), Violation> {

@@ -7,6 +7,7 @@ use rejoin_core::row::RowKey;
 
 use crate::counters::Sometimes;
 use crate::oracle::{Issued, Mutation, Number, Vector, Violation, broken, check_row, check_winner};
+use crate::views::is_view;
 use crate::workload::{Done, number as payload_number};
 use crate::world::World;
 
@@ -90,6 +91,7 @@ impl World {
             return broken("I5", format!("machine {number}: {error}"));
         }
         self.check_receipts(number)?;
+        self.check_views(number)?;
         self.check_rows(number)
     }
 
@@ -235,17 +237,18 @@ impl World {
         let keys: Vec<usize> = done.iter().map(|(key, _)| self.oracle.record.key(key)).collect();
         let view = &self.machines[number].view;
         let kills: Vec<usize> = keys.iter().flat_map(|key| view.row(*key).iter().copied()).collect();
+        let is_plain = |key: &RowKey| !is_view(key);
         let dead = match held {
             Some(held) => {
                 done.iter().flat_map(|(key, _)| held.get(key).cloned().unwrap_or_default()).collect()
             }
             None => kills.iter().map(|put| payload_number(&self.oracle.record.puts[*put].payload)).collect(),
         };
-        let new: Vec<Number> = done
-            .iter()
+        let plain = done.iter().filter(|(key, _)| is_plain(key));
+        let new: Vec<Number> = plain
             .filter_map(|(_, payload)| payload.as_ref().map(|payload| payload_number(payload)))
             .collect();
-        let puts = new.len();
+        let puts = done.iter().filter(|(_, payload)| payload.is_some()).count();
         let Some(dot) = dot else {
             // After a fork the record no longer says what is live.
             let changed = puts > 0 || (self.oracle.exact && !kills.is_empty());

@@ -67,6 +67,7 @@ sometimes! {
     DotReused => "dot used twice",
     Fork => "fork seen",
     FeedFolded => "change feed folded",
+    ViewUsed => "data types used",
     FeedGap => "gap in a change feed",
     ForkKept => "lost to a fork, kept in a table",
 }

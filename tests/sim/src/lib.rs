@@ -41,6 +41,7 @@ pub mod simulation;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod views;
 pub mod workload;
 mod world;
 

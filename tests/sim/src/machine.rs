@@ -14,6 +14,7 @@ use crate::faults::Faults;
 use crate::identity::SimIdentity;
 use crate::oracle::{Number, View, Violation, broken};
 use crate::reader::Reader;
+use crate::views::is_view;
 use crate::workload::number;
 
 /// When a machine is going to crash.
@@ -201,13 +202,18 @@ impl Machine {
     pub fn numbers(&self) -> Result<BTreeMap<RowKey, Vec<Number>>, Violation> {
         let rows = self.rows().or_else(|error| broken("store", format!("{error}")))?;
         let numbers = |entries: Vec<Entry>| entries.iter().map(|entry| number(&entry.payload)).collect();
-        Ok(rows.into_iter().map(|(key, entries)| (key, numbers(entries))).collect())
+        let plain = rows.into_iter().filter(|(key, _)| !is_view(key));
+        Ok(plain.map(|(key, entries)| (key, numbers(entries))).collect())
     }
 
     /// The numbers of the payloads in its table of forks.
     pub fn forks(&self) -> Result<Vec<Number>, Violation> {
         let mut numbers = Vec::new();
-        let visited = self.engine().visit_forks(&mut |_, entry| numbers.push(number(&entry.payload)));
+        let visited = self.engine().visit_forks(&mut |key, entry| {
+            if !is_view(key) {
+                numbers.push(number(&entry.payload));
+            }
+        });
         visited.or_else(|error| broken("store", format!("{error}")))?;
         Ok(numbers)
     }

@@ -35,7 +35,9 @@ pub struct Feeds {
     retention: Retention,
     /// Rows are listed by what they hold, too: [`Engine::check`](rejoin_core::engine::Engine::check) compares.
     indexes: Vec<IndexSpec>,
-    draw: Draw,
+    /// Apps use data types, too.
+    pub(crate) views: bool,
+    pub(crate) draw: Draw,
 }
 
 impl Feeds {
@@ -49,7 +51,7 @@ impl Feeds {
         };
         let kinds = [200, 201, 202].into_iter().filter(|_| draw.chance(300));
         let indexes = kinds.map(|kind| IndexSpec::new(Kind(kind), "a", &[""]).expect("a path")).collect();
-        Self { retention, indexes, draw }
+        Self { retention, indexes, views: draw.chance(500), draw }
     }
 }
 

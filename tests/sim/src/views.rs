@@ -1,0 +1,184 @@
+//! Apps that use data types: lists, logs and bounded counters, now and then, in schedules with a change feed.
+//!
+//! To the oracle their transactions are rows like all others, as a recorder sees them on their way, so everything that it
+//! checks holds for them too. What the types promise on top is checked here: a bounded counter is never below zero while no
+//! id has two histories, whoever crashed, was restored or renamed what it wrote; a list shows each item once; a log is in order.
+//!
+//! The ledger of forks tells puts by the number that each payload begins with. Payloads of types have none, so it leaves
+//! them out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rejoin_core::clock::Timestamp;
+use rejoin_core::crdt::{BoundedCounterView, ListView, LogView};
+use rejoin_core::engine::{ReadError, Transaction, WriteError};
+use rejoin_core::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows};
+use rejoin_core::store::MemoryStore;
+use rejoin_core::{Dot, ReplicaId};
+
+use crate::counters::Sometimes;
+use crate::draw::Draw;
+use crate::oracle::{Violation, broken};
+use crate::workload::Done;
+use crate::world::World;
+
+/// The objects that they use.
+struct Views {
+    list: ListView,
+    log: LogView,
+    stock: BoundedCounterView,
+}
+
+impl Views {
+    fn new() -> Self {
+        let path = "views/x";
+        Self {
+            list: ListView::at(path).expect("a path"),
+            log: LogView::at(path).expect("a path"),
+            stock: BoundedCounterView::at(path).expect("a path"),
+        }
+    }
+}
+
+/// Whether a row is one of a data type: those of the workload are of kinds that no view claims.
+pub fn is_view(key: &RowKey) -> bool {
+    key.kind().0 < 200
+}
+
+/// A transaction that remembers what was written.
+struct Recorder<'a, 'b> {
+    tx: &'a mut Transaction<'b, MemoryStore>,
+    done: BTreeMap<RowKey, Option<Payload>>,
+}
+
+impl ReadRows for Recorder<'_, '_> {
+    type Error = WriteError;
+
+    fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, WriteError> {
+        self.tx.entries(key)
+    }
+
+    fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), WriteError> {
+        self.tx.scan(object, from, visit)
+    }
+
+    fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), WriteError> {
+        self.tx.scan_back(object, end, visit)
+    }
+}
+
+impl WriteRows for Recorder<'_, '_> {
+    fn author(&self) -> ReplicaId {
+        self.tx.author()
+    }
+
+    fn time(&self) -> Timestamp {
+        self.tx.time()
+    }
+
+    fn fresh(&mut self) -> Dot {
+        self.tx.fresh()
+    }
+
+    fn put(&mut self, key: RowKey, payload: Payload) -> Result<(), WriteError> {
+        self.done.insert(key.clone(), Some(payload.clone()));
+        self.tx.put(key, payload)
+    }
+
+    fn remove(&mut self, key: RowKey) -> Result<(), WriteError> {
+        self.done.insert(key.clone(), None);
+        self.tx.remove(key)
+    }
+}
+
+impl World {
+    /// After a transaction of plain rows one that uses data types may follow.
+    pub(crate) fn maybe_use_views(&mut self, number: usize) -> Result<(), Violation> {
+        let Some(feeds) = self.feeds.as_mut().filter(|feeds| feeds.views) else { return Ok(()) };
+        if !feeds.draw.chance(350) {
+            return Ok(());
+        }
+        let mut draw = Draw::new(feeds.draw.number(), 0);
+        let others: Vec<ReplicaId> =
+            self.machines.iter().filter_map(crate::machine::Machine::replica).collect();
+        let Self { machines, now, .. } = self;
+        let machine = &mut machines[number];
+        let clocks = machine.now(*now);
+        let written = machine.engine_mut().write(clocks, |tx| {
+            let mut recorder = Recorder { tx, done: BTreeMap::new() };
+            act(&mut recorder, &others, &mut draw)?;
+            Ok::<_, WriteError>(recorder.done.into_iter().collect::<Done>())
+        });
+        let (done, dot) = match written {
+            Ok(written) => written,
+            // Nobody may take what there is not, or move what is gone.
+            Err(WriteError::Data(DataError::NoRights { .. } | DataError::NoItem | DataError::Crowded)) => {
+                return self.after(number);
+            }
+            Err(error) => return broken("write", format!("a data type was refused: {error}")),
+        };
+        self.counters.saw(Sometimes::ViewUsed);
+        let say =
+            format_args!("uses types {dot:?}: {:?}", done.iter().map(|(key, _)| key).collect::<Vec<_>>());
+        self.trace.note(self.now, number, b"views", say);
+        self.record(number, &done, dot, Some(BTreeMap::new()))?;
+        self.after(number)?;
+        self.check_views(number)
+    }
+
+    /// What the types promise, on one machine.
+    pub(crate) fn check_views(&self, number: usize) -> Result<(), Violation> {
+        if self.feeds.as_ref().is_none_or(|feeds| !feeds.views) {
+            return Ok(());
+        }
+        let (views, reader) = (Views::new(), self.machines[number].engine().reader());
+        let items = sound(views.list.items(&reader))?;
+        let names: BTreeSet<String> = items.iter().map(|item| item.id.to_string()).collect();
+        if names.len() != items.len() {
+            return broken("list", "an item is shown twice");
+        }
+        let lines = sound(views.log.tail(&reader, usize::MAX))?;
+        if !lines.is_sorted_by(|one, next| one.place <= next.place) {
+            return broken("log", "entries are not in the order of their places");
+        }
+        let stock = sound(views.stock.value(&reader))?;
+        if stock < 0 && self.oracle.exact {
+            return broken("bound", format!("the bounded counter stands at {stock}"));
+        }
+        Ok(())
+    }
+}
+
+fn sound<T>(read: Result<T, ReadError>) -> Result<T, Violation> {
+    read.or_else(|error| broken("store", format!("{error}")))
+}
+
+fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Result<(), WriteError> {
+    let views = Views::new();
+    for _ in 0..draw.range(1, 3) {
+        let items = views.list.items(tx)?;
+        let item = draw.pick(&items).map(|item| item.id);
+        let value = i64::try_from(draw.below(1 << 40)).unwrap_or(0);
+        match (draw.below(12), item) {
+            (0 | 1, _) => drop(views.list.push(tx, value)?),
+            (2, _) => drop(views.list.insert(tx, draw.index(items.len() + 1), value)?),
+            (3, Some(item)) => views.list.set(tx, item, value)?,
+            (4, Some(item)) => views.list.move_to(tx, item, draw.index(items.len()))?,
+            (5, Some(item)) => views.list.remove(tx, item)?,
+            (6, _) => drop(views.log.append(tx, value)?),
+            (7, _) => {
+                let lines = views.log.tail(tx, 4)?;
+                if let Some(line) = draw.pick(&lines) {
+                    views.log.trim(tx, &line.place, 100)?;
+                }
+            }
+            (8, _) => views.stock.increment(tx, draw.range(1, 20))?,
+            (9, _) => match draw.pick(others) {
+                Some(other) if *other != tx.author() => views.stock.transfer(tx, other, draw.range(1, 5))?,
+                _ => {}
+            },
+            _ => views.stock.decrement(tx, draw.range(1, 6))?,
+        }
+    }
+    Ok(())
+}
