@@ -101,3 +101,30 @@ fn what_the_log_has_dropped_is_not_made_up() {
     // Who has seen one of two and not the other knows at least that the other is not part of it.
     assert_eq!(pair.engines[1].compare(&first, &third), Ok(Some(Causality::Before)));
 }
+
+#[test]
+fn the_past_of_a_token_is_what_its_writer_had_seen_and_is_not_told_where_the_log_has_ended() {
+    let mut pair = pair();
+    write(&mut pair.engines[0], 1, "a");
+    meet(&mut pair, 1);
+    write(&mut pair.engines[1], 2, "b");
+    let ([_, answer], past) = (tokens(&pair), pair.engines[1].version_vector());
+    assert_eq!(pair.engines[0].version_at(&answer), Ok(None), "not seen yet");
+    assert_eq!(pair.engines[1].version_at(&answer), Ok(Some(past.clone())));
+    write(&mut pair.engines[0], 3, "apart");
+    meet(&mut pair, 2);
+    write(&mut pair.engines[0], 4, "later");
+    let ([now, _], all) = (tokens(&pair), pair.engines[0].version_vector());
+    assert_ne!(past, all);
+    assert_eq!(pair.engines[0].version_at(&answer), Ok(Some(past)), "nothing that lies beside it");
+    assert_eq!(pair.engines[0].version_at(&now), Ok(Some(all)));
+    assert_eq!(pair.engines[0].version_at(&Token::default()), Ok(Some(crate::VersionVector::new())));
+
+    let mut forgetful = Pair::new([engine(3, 3, 0, MemoryStore::new()), engine(4, 4, 0, MemoryStore::new())]);
+    write(&mut forgetful.engines[0], 1, "a");
+    forgetful.save();
+    let [first, _] = tokens(&forgetful);
+    write(&mut forgetful.engines[0], 2, "b");
+    forgetful.save();
+    assert_eq!(forgetful.engines[0].version_at(&first), Ok(None), "no log tells what was there before");
+}
