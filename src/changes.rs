@@ -93,7 +93,7 @@ pub(crate) fn value_of(row: &RowKey, entry: &Entry) -> Value {
             Value::Bool(true)
         }
         Kind::LIST => ListView::value_of(entry).unwrap_or(Value::Bool(true)),
-        _ => Value::decode(&entry.payload).unwrap_or(Value::Null),
+        _ => Value::decode(entry.payload.value()).unwrap_or(Value::Null),
     }
 }
 

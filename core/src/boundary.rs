@@ -254,6 +254,10 @@ pub struct Config {
     pub push: Push,
     /// Milliseconds between hellos on a live stream whose two ends have changed since they last agreed.
     pub anti_entropy_ms: u64,
+    /// Milliseconds after a row has expired until it is removed. Longer leaves more time to clocks that are slow.
+    pub sweep_after_ms: u64,
+    /// Whether it removes expired rows of others too: for what is always on. Their authors may never come back.
+    pub hub: bool,
     /// Most live dots in a leaf of the tree. Part of the format, since roots depend on it: only tests choose another.
     pub leaf_dots: usize,
     /// Which rule is left out; only tests can.
@@ -272,6 +276,8 @@ impl Config {
             early_bytes: 256 * 1024,
             push: Push::Auto(8),
             anti_entropy_ms: 30_000,
+            sweep_after_ms: 60 * 60 * 1000,
+            hub: false,
             leaf_dots: crate::tree::LEAF_DOTS,
             planted: Planted::default(),
         }

@@ -235,7 +235,7 @@ where
 
     pub(crate) fn entries_in(&self, reader: &Reader<'_, Storage>) -> Result<Vec<(K, V)>> {
         self.find(reader, |key, entry| {
-            let value = Value::decode(&entry.payload)?;
+            let value = Value::decode(entry.payload.value())?;
             Ok((typed(key)?, typed(value)?))
         })
     }

@@ -11,16 +11,18 @@
 //! * *Put and remove*: **the put wins**, even if the remove came later by the clock. A removal only kills what its writer
 //!   saw. An edit made on a plane is worth more than the tidying up at home.
 //! * *Remove and remove*: removed.
+//! * *A put for some time and another put*: the newest shows as long as it lasts, then what lost to it, if that lasts longer.
 
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::view::view;
 use super::{Keys, Standalone, view as rows_of};
-use crate::row::{DataError, ReadRows, WriteRows};
+use crate::row::{DataError, ReadRows, WriteRows, expiry};
 use crate::value::{Value, decode_element, from_value, to_value};
 
 view!(
@@ -50,6 +52,24 @@ impl LwwMapView {
         value: &T,
     ) -> Result<(), W::Error> {
         self.put(rows, key, to_value(value).map_err(DataError::from)?)
+    }
+
+    /// Sets the value of a key for some time; see [`expiry`](crate::row::expiry()). A later put without one lasts.
+    pub fn put_for<W: WriteRows>(
+        &self,
+        rows: &mut W,
+        key: impl Into<Value>,
+        value: impl Into<Value>,
+        time_to_live: Duration,
+    ) -> Result<(), W::Error> {
+        let payload = rows_of::payload_for(rows, &rows_of::payload_of(&value.into())?, time_to_live)?;
+        rows.put(rows_of::row_of(&self.0, &key.into())?, payload)
+    }
+
+    /// When what [`LwwMapView::get`] shows expires, if it does, in milliseconds since 1970.
+    pub fn expires<R: ReadRows>(&self, rows: &R, key: impl Into<Value>) -> Result<Option<u64>, R::Error> {
+        let row = rows_of::row_of(&self.0, &key.into())?;
+        Ok(rows_of::newest(&rows.entries(&row)?).and_then(|newest| expiry(&row, newest)))
     }
 
     /// Removes a key as far as the writer sees it. Nothing is written for one that is not there.

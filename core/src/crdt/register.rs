@@ -11,6 +11,7 @@
 //! expects several should not share an object by accident.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +48,17 @@ impl LwwRegisterView {
         value: &T,
     ) -> Result<(), W::Error> {
         put(&self.0, rows, &to_value(value).map_err(DataError::from)?)
+    }
+
+    /// Replaces the value for some time; see [`expiry`](crate::row::expiry()).
+    pub fn put_for<W: WriteRows>(
+        &self,
+        rows: &mut W,
+        value: impl Into<Value>,
+        time_to_live: Duration,
+    ) -> Result<(), W::Error> {
+        let payload = rows_of::payload_for(rows, &rows_of::payload_of(&value.into())?, time_to_live)?;
+        rows.put(rows_of::only_row(&self.0), payload)
     }
 
     /// The newest value, if there is any.

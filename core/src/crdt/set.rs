@@ -12,6 +12,7 @@
 //! add*: one element with two live entries, until somebody adds it again.
 
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use super::view::view;
 use super::{Keys, Standalone, view as rows_of};
@@ -30,6 +31,18 @@ impl OrSetView {
     /// Adds an element. One that is already there is added anew, so that this add survives a concurrent removal.
     pub fn insert<W: WriteRows>(&self, rows: &mut W, element: impl Into<Value>) -> Result<(), W::Error> {
         rows.put(rows_of::row_of(&self.0, &element.into())?, Payload::default())
+    }
+
+    /// Adds an element for some time; see [`expiry`](crate::row::expiry()). Where others add it too it stays until the last of
+    /// them has expired.
+    pub fn insert_for<W: WriteRows>(
+        &self,
+        rows: &mut W,
+        element: impl Into<Value>,
+        time_to_live: Duration,
+    ) -> Result<(), W::Error> {
+        let payload = rows_of::payload_for(rows, &Payload::default(), time_to_live)?;
+        rows.put(rows_of::row_of(&self.0, &element.into())?, payload)
     }
 
     /// Removes an element as far as the writer sees it. Nothing is written for one that is not there.

@@ -4,10 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use crate::error::KeyError;
 use crate::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, WriteRows};
-use crate::value::{Value, encode_element};
+use crate::value::{Value, ValueError, encode_element};
 
 /// A view over one object. With it a type of your own gets a [`Standalone`](super::Standalone) value for nothing.
 pub trait View: Sized {
@@ -128,9 +129,26 @@ pub(super) fn payload_of(value: &Value) -> Result<Payload, DataError> {
     Ok(Payload::new(value.encode()?).expect("an encoded value is within the limit of a payload"))
 }
 
+/// The payload of a row that is written now and is shown for so long.
+pub(super) fn payload_for<W: WriteRows>(
+    rows: &W,
+    payload: &Payload,
+    time_to_live: Duration,
+) -> Result<Payload, DataError> {
+    let millis = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
+    let until = payload.until(rows.time().millis().saturating_add(millis));
+    until.ok_or(DataError::Value(ValueError::TooLong))
+}
+
+/// The entry that wins, of those that decode.
+pub(super) fn newest(entries: &[Entry]) -> Option<&Entry> {
+    let values = entries.iter().filter(|entry| Value::decode(entry.payload.value()).is_ok());
+    values.max_by_key(|entry| entry.rank())
+}
+
 /// The values of the live entries of a row, the winner first. What does not decode is skipped.
 pub(super) fn newest_first(entries: &[Entry]) -> impl Iterator<Item = Value> {
     let mut sorted: Vec<&Entry> = entries.iter().collect();
     sorted.sort_unstable_by_key(|entry| Reverse(entry.rank()));
-    sorted.into_iter().filter_map(|entry| Value::decode(&entry.payload).ok())
+    sorted.into_iter().filter_map(|entry| Value::decode(entry.payload.value()).ok())
 }

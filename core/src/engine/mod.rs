@@ -4,6 +4,7 @@
 //! [`crate::boundary`] for the contract with its host, and `examples/sans_io.rs` for two engines driven by hand.
 
 mod causal;
+mod expiring;
 mod feed;
 mod forks;
 mod gossip;
@@ -33,6 +34,8 @@ use crate::state::Space;
 pub use crate::state::{Moment, OpenError, ReadError, Reader, Snapshot, Transaction, WriteError};
 use crate::store::{Merged, Store, StoreError};
 use crate::sync::{self, Context, End, Session, Take};
+use expiring::Expiring;
+pub use expiring::Swept;
 use gossip::Early;
 
 /// Whether the first frame of a stream is about `space`. A host that holds several asks for each: the name of a space
@@ -56,6 +59,7 @@ pub struct Engine<S> {
     published: u64,
     /// A peer has said what it has of the own id, since this was opened.
     met: bool,
+    expiring: Expiring,
     /// The store failed: nothing more is written or said.
     failed: Option<StoreError>,
 }
@@ -80,6 +84,7 @@ impl<S: Store> Engine<S> {
             now: Now { mono_ms: 0, wall_ms: 0 },
             published,
             met: false,
+            expiring: Expiring::default(),
             failed: None,
         })
     }
@@ -144,12 +149,17 @@ impl<S: Store> Engine<S> {
         // While a commit is on its way a hello waits for it.
         let hello = self.sessions.values().filter(|_| self.space.is_idle()).filter_map(Session::due).min();
         let take = self.take.as_ref().and_then(Take::deadline);
-        hello.into_iter().chain(take).min().filter(|_| self.failed.is_none())
+        hello.into_iter().chain(take).chain(self.expires_at()).min().filter(|_| self.failed.is_none())
     }
 
-    /// Reads the state in memory.
+    /// Reads the state in memory, as of the time that the last call brought.
     pub fn reader(&self) -> Reader<'_, S> {
-        Reader { overlay: &self.space.overlay }
+        self.reader_at(self.now)
+    }
+
+    /// Reads the state in memory, without what has [expired](crate::row::expiry()) by then.
+    pub const fn reader_at(&self, now: Now) -> Reader<'_, S> {
+        Reader { overlay: &self.space.overlay, wall_ms: now.wall_ms }
     }
 
     /// The state in memory at this moment, to be read while everything else goes on. Costs a handle on the store and a
@@ -170,7 +180,7 @@ impl<S: Store> Engine<S> {
         self.space.moment(self.config.leaf_dots)
     }
 
-    /// Visits every live row in memory, in key order.
+    /// Visits every live row in memory, in key order. Those that have expired are among them: they are part of the root.
     pub fn visit_rows(&self, visit: &mut dyn FnMut(&RowKey, &[Entry])) -> Result<(), StoreError> {
         self.space.overlay.scan_rows(&[], &[], &mut |key, entries| {
             visit(key, entries);
@@ -367,7 +377,7 @@ impl<S: Store> Engine<S> {
         for id in ids {
             self.with_session(id, Session::advance);
         }
-        if let Err(error) = self.publish() {
+        if let Err(error) = self.publish().and_then(|()| self.heed_expiry()) {
             self.fail(error);
         }
         if self.failed.is_none() {

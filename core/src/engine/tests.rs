@@ -16,6 +16,7 @@ use crate::store::{self, Commit, MemoryStore, Store};
 use crate::sync::frame::{self, Table};
 use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere};
 
+mod expiry;
 mod feed;
 mod index;
 mod merging;
@@ -381,7 +382,7 @@ fn a_store_of_format_2_opens_and_goes_on() {
     write(&mut pair.engines[0], 1, "more");
     pair.meet(2, |_, _| {});
     pair.check_same();
-    let (store, number) = (pair.engines[0].store_mut().clone(), 4_u32);
+    let (store, number) = (pair.engines[0].store_mut().clone(), 5_u32);
     assert_eq!(store.get(store::Table::Meta, b"format").unwrap(), Some(codec::encode(&number)));
     engine(1, 4, 1 << 20, store).check().unwrap();
 }

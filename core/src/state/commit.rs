@@ -99,6 +99,7 @@ impl<S: Store> Space<S> {
         if self.unformatted {
             self.overlay.put(Table::Meta, meta_key::FORMAT.to_vec(), codec::encode(&STORE_FORMAT));
             self.overlay.put(Table::Meta, meta_key::SPACE.to_vec(), self.id.0.to_vec());
+            self.overlay.begin_indexes();
         }
         // Where less is known of a replica than before, nodes may be left above what is its topmost one now.
         let shorter = heads

@@ -14,10 +14,14 @@
 //! An index on rows that are there already is built in steps, a commit each, in key order; a row that lies behind the place
 //! reached is entered when that comes by. So everything goes on meanwhile, and a crash loses one step.
 //!
+//! One index is everybody's: when rows [expire](crate::row::expiry()).
+//!
 //! | key | value |
 //! |---|---|
 //! | number of the index, 4 bytes big endian, then its fields as in [`encode_order`], then the element of the row | nothing |
+//! | the same number, then milliseconds since 1970, 8 bytes big endian, then the row: for what expires | nothing |
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -29,7 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::error::{CodecError, KeyError};
 use crate::id::{domain, hash};
-use crate::row::{Entry, Kind, Object, RowKey, VisitRows};
+use crate::row::expiry::MARK;
+use crate::row::{Entry, Kind, Object, RowKey, VisitRows, expiry};
 use crate::state::head::meta_key;
 use crate::state::overlay::damaged;
 use crate::state::{Overlay, Space};
@@ -48,6 +53,15 @@ pub struct IndexSpec {
 }
 
 impl IndexSpec {
+    /// Of all objects of a space, by when their rows expire: every store has it. No object is at an empty path.
+    pub(crate) const fn expiry() -> Self {
+        Self { kind: 0, path: String::new(), fields: Vec::new() }
+    }
+
+    const fn is_expiry(&self) -> bool {
+        self.path.is_empty()
+    }
+
     /// An index of the object at `path` by fields of its values: names of nested maps joined by `/`, or an empty text for
     /// the value itself.
     ///
@@ -93,8 +107,21 @@ impl IndexSpec {
 }
 
 impl Index {
+    /// Of a store without rows.
+    fn first() -> Self {
+        Self { number: 0, spec: IndexSpec::expiry(), reach: Reach::All }
+    }
+
     fn object(&self) -> Option<Object> {
         Object::new(Kind(self.spec.kind), &self.spec.path).ok()
+    }
+
+    /// What the keys of its rows begin with.
+    fn prefix(&self) -> Option<Vec<u8>> {
+        if self.spec.is_expiry() {
+            return Some(Vec::new());
+        }
+        self.object().map(|object| object.prefix().to_vec())
     }
 
     /// Whether changes of a row are entered by whoever makes them.
@@ -104,14 +131,23 @@ impl Index {
             Reach::UpTo(last) => key.as_bytes() <= last.as_slice(),
             Reach::Dropped => false,
         };
-        reached && key.kind().0 == self.spec.kind && key.path() == self.spec.path
+        let is_of = || key.kind().0 == self.spec.kind && key.path() == self.spec.path;
+        reached && (self.spec.is_expiry() || is_of())
     }
 
-    /// Where a row with these entries is listed, if it is there.
+    /// Where a row with these entries is listed: once for each time at which one of them expires, or once by what it holds.
+    fn places(&self, key: &RowKey, entries: &[Entry]) -> BTreeSet<Vec<u8>> {
+        if self.spec.is_expiry() {
+            let times = entries.iter().filter_map(|entry| expiry(key, entry));
+            return times.map(|at| [&begins(self.number), &at.to_be_bytes()[..], key.as_bytes()].concat()).collect();
+        }
+        self.place(key, entries).into_iter().collect()
+    }
+
     fn place(&self, key: &RowKey, entries: &[Entry]) -> Option<Vec<u8>> {
         let newest = entries.iter().max_by_key(|entry| entry.rank())?;
         // What is no value is listed all the same, among those that have nothing.
-        let value = Value::decode(&newest.payload).unwrap_or(Value::Null);
+        let value = Value::decode(newest.payload.value()).unwrap_or(Value::Null);
         let mut place = begins(self.number).to_vec();
         place.extend(self.spec.place(&value, key.element()));
         Some(place)
@@ -139,9 +175,33 @@ const fn begins(number: u32) -> [u8; 4] {
 impl<S: Store> Overlay<S> {
     /// Reads which indexes there are, as memory has them.
     pub(super) fn read_indexes(&mut self) -> Result<(), StoreError> {
-        // They say nothing of rows: a list that does not read back is none, and is found by whoever checks.
-        self.indexes = read(self.get(Table::Meta, meta_key::INDEXES)?).unwrap_or_default();
+        let kept = self.get(Table::Meta, meta_key::INDEXES)?;
+        self.expiries += 1;
+        self.indexes = if kept.is_none() && self.get(Table::Meta, meta_key::FORMAT)?.is_none() {
+            Arc::new([Index::first()])
+        } else {
+            // They say nothing of rows: a list that does not read back is none, and is found by whoever checks.
+            read(kept).unwrap_or_default()
+        };
         Ok(())
+    }
+
+    /// Writes which there are with the commit being gathered, the first of a store.
+    pub(super) fn begin_indexes(&mut self) {
+        self.set_indexes(self.indexes.to_vec());
+    }
+
+    /// How the places of what expires begin, once all of that is listed.
+    pub(super) fn expiry_index(&self) -> Option<[u8; 4]> {
+        let mut indexes = self.indexes.iter();
+        let index = indexes.find(|index| index.spec.is_expiry() && index.reach == Reach::All)?;
+        Some(begins(index.number))
+    }
+
+    /// Whether an index may list a row that holds these.
+    pub(super) fn lists(&self, entries: &[Entry]) -> bool {
+        self.indexes.iter().any(|index| !index.spec.is_expiry())
+            || entries.iter().any(|entry| entry.payload.first() == Some(&MARK))
     }
 
     fn set_indexes(&mut self, indexes: Vec<Index>) {
@@ -154,16 +214,10 @@ impl<S: Store> Overlay<S> {
     pub(super) fn enter(&mut self, key: &RowKey, before: &[Entry], after: &[Entry]) {
         let indexes = Arc::clone(&self.indexes);
         for index in indexes.iter().filter(|index| index.covers(key)) {
-            let (old, new) = (index.place(key, before), index.place(key, after));
-            if old == new {
-                continue;
-            }
-            if let Some(old) = old {
-                self.delete(Table::Index, old);
-            }
-            if let Some(new) = new {
-                self.put(Table::Index, new, Vec::new());
-            }
+            let (old, new) = (index.places(key, before), index.places(key, after));
+            old.difference(&new).for_each(|place| self.delete(Table::Index, place.clone()));
+            new.difference(&old).for_each(|place| self.put(Table::Index, place.clone(), Vec::new()));
+            self.expiries += u64::from(index.spec.is_expiry() && old != new);
         }
     }
 
@@ -262,21 +316,23 @@ impl<S: Store> Space<S> {
             }
         };
         let index = &indexes[at];
-        let Some(object) = index.object() else { return Ok(false) };
+        let Some(prefix) = index.prefix() else { return Ok(false) };
         let from = match &index.reach {
             Reach::UpTo(last) if !last.is_empty() => [last.as_slice(), &[0]].concat(),
-            _ => object.prefix().to_vec(),
+            _ => prefix.clone(),
         };
-        let (mut places, mut last) = (Vec::new(), None);
-        self.overlay.scan_rows(object.prefix(), &from, &mut |key, entries| {
-            places.extend(index.place(key, entries));
+        let (mut places, mut rows, mut last) = (Vec::new(), 0, None);
+        self.overlay.scan_rows(&prefix, &from, &mut |key, entries| {
+            places.extend(index.places(key, entries));
+            rows += 1;
             last = Some(key.as_bytes().to_vec());
-            if places.len() < STEP { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if rows < STEP { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        let is_all = places.len() < STEP;
+        let is_all = rows < STEP;
         places.into_iter().for_each(|place| self.overlay.put(Table::Index, place, Vec::new()));
         indexes[at].reach = last.filter(|_| !is_all).map_or(Reach::All, Reach::UpTo);
         self.overlay.set_indexes(indexes);
+        self.overlay.expiries += 1;
         Ok(is_all)
     }
 
@@ -319,7 +375,7 @@ impl<S: Store> Space<S> {
     /// Which indexes are there, as memory has them.
     pub(crate) fn indexes(&self) -> Vec<IndexSpec> {
         let there = self.overlay.indexes.iter().filter(|index| index.reach != Reach::Dropped);
-        there.map(|index| index.spec.clone()).collect()
+        there.filter(|index| !index.spec.is_expiry()).map(|index| index.spec.clone()).collect()
     }
 }
 
@@ -337,16 +393,16 @@ pub(super) fn check<S: Store>(store: &S) -> Result<(), String> {
     });
     listed.map_err(words)?;
     for index in indexes.iter().filter(|index| index.reach != Reach::Dropped) {
-        let Some(object) = index.object() else { return Err("an index names no object".into()) };
+        let Some(prefix) = index.prefix() else { return Err("an index names no object".into()) };
         let (mut sum, mut failed) = (0_u128, None);
-        let rows = store.scan(Table::Rows, object.prefix(), &mut |key, value| {
-            if !key.starts_with(object.prefix()) {
+        let rows = store.scan(Table::Rows, &prefix, &mut |key, value| {
+            if !key.starts_with(&prefix) {
                 return ControlFlow::Break(());
             }
             match super::overlay::decode_row(key, value) {
                 Ok((key, entries)) if index.covers(&key) => {
-                    let place = index.place(&key, &entries);
-                    sum = sum.wrapping_add(place.map_or(0, |place| sum_of(&place)));
+                    let places = index.places(&key, &entries);
+                    sum = places.iter().fold(sum, |sum, place| sum.wrapping_add(sum_of(place)));
                 }
                 Ok(_) => {}
                 Err(error) => failed = Some(error),
@@ -357,7 +413,10 @@ pub(super) fn check<S: Store>(store: &S) -> Result<(), String> {
         failed.map_or(Ok(()), |error| Err(words(error)))?;
         if kept.remove(&begins(index.number)).unwrap_or(0) != sum {
             let IndexSpec { path, fields, .. } = &index.spec;
-            return Err(format!("the index of {path} by {fields:?} does not list what its rows hold"));
+            return Err(match index.spec.is_expiry() {
+                true => "the list of what expires is not that of its rows".into(),
+                false => format!("the index of {path} by {fields:?} does not list what its rows hold"),
+            });
         }
     }
     let dropped = |number: &[u8; 4]| {

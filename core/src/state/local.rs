@@ -20,6 +20,7 @@ use crate::id::{Dot, ReplicaId};
 use crate::identity::signed_head;
 use crate::limits::{DELTA_BYTES, DELTA_DOTS, DELTA_KILL_RUNS, DELTA_PUTS, DEPS};
 use crate::planted::Rule;
+use crate::row::expiry::{is_expired, show_lasting};
 use crate::row::{
     DataError, Delta, Deps, DotRuns, Entry, Object, Payload, Put, ReadRows, RowKey, VisitRows, WriteRows,
     Writes, scan_under,
@@ -70,20 +71,23 @@ impl From<ReadError> for WriteError {
 /// Reads of the state in memory: all own writes, and everything applied.
 pub struct Reader<'a, S> {
     pub(crate) overlay: &'a Overlay<S>,
+    /// What has [expired](crate::row::expiry()) by then is not shown.
+    pub(crate) wall_ms: u64,
 }
 
 /// The state in memory at one moment, kept while everything else goes on.
 pub struct Snapshot<S> {
     overlay: Overlay<S>,
+    wall_ms: u64,
 }
 
 impl<S: Store> Snapshot<S> {
     /// Reads it, as often as wanted; all reads see the same moment.
     pub fn reader(&self) -> Reader<'_, S> {
-        Reader { overlay: &self.overlay }
+        Reader { overlay: &self.overlay, wall_ms: self.wall_ms }
     }
 
-    /// Visits live rows from a key on, in key order; all of them from nothing on.
+    /// Visits live rows from a key on, in key order; all of them from nothing on. Expired ones are among them.
     pub fn visit_rows(&self, from: &[u8], visit: VisitRows<'_>) -> Result<(), StoreError> {
         self.overlay.scan_rows(&[], from, visit)
     }
@@ -91,14 +95,14 @@ impl<S: Store> Snapshot<S> {
 
 impl<S: Store + Clone> Space<S> {
     pub(crate) fn snapshot(&self) -> Snapshot<S> {
-        Snapshot { overlay: self.overlay.clone() }
+        Snapshot { overlay: self.overlay.clone(), wall_ms: self.wall_ms }
     }
 
     /// The durable state at this moment.
     pub(crate) fn durable_snapshot(&self) -> Result<Snapshot<S>, StoreError> {
         let mut overlay = Overlay::new(self.overlay.store().clone());
         overlay.read_indexes()?;
-        Ok(Snapshot { overlay })
+        Ok(Snapshot { overlay, wall_ms: self.wall_ms })
     }
 }
 
@@ -137,7 +141,20 @@ impl<S: Store> Reader<'_, S> {
         back: bool,
         visit: VisitRows<'_>,
     ) -> Result<bool, StoreError> {
-        self.overlay.scan_index(index, span, back, visit)
+        self.overlay.scan_index(index, span, back, &mut |key, entries| self.show(key, entries, visit))
+    }
+
+    /// Visits the rows of all objects, in key order.
+    pub fn visit_rows(&self, visit: &mut dyn FnMut(&RowKey, &[Entry])) -> Result<(), StoreError> {
+        self.overlay.scan_rows(&[], &[], &mut |key, entries| {
+            show_lasting(key, entries, self.wall_ms, |entries| visit(key, entries));
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn show(&self, key: &RowKey, entries: &[Entry], visit: VisitRows<'_>) -> ControlFlow<()> {
+        let shown = show_lasting(key, entries, self.wall_ms, |entries| visit(key, entries));
+        shown.unwrap_or(ControlFlow::Continue(()))
     }
 }
 
@@ -145,7 +162,9 @@ impl<S: Store> ReadRows for Reader<'_, S> {
     type Error = ReadError;
 
     fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, ReadError> {
-        Ok(self.overlay.row(key)?)
+        let mut entries = self.overlay.row(key)?;
+        entries.retain(|entry| !is_expired(key, entry, self.wall_ms));
+        Ok(entries)
     }
 
     fn state(&self) -> Option<u64> {
@@ -154,12 +173,14 @@ impl<S: Store> ReadRows for Reader<'_, S> {
 
     fn scan(&self, object: &Object, from: &[u8], visit: VisitRows<'_>) -> Result<(), ReadError> {
         let from = object.row(from).map_err(DataError::from)?;
-        Ok(self.overlay.scan_rows(object.prefix(), from.as_bytes(), visit)?)
+        let show = &mut |key: &RowKey, entries: &[Entry]| self.show(key, entries, visit);
+        Ok(self.overlay.scan_rows(object.prefix(), from.as_bytes(), show)?)
     }
 
     fn scan_back(&self, object: &Object, end: Option<&[u8]>, visit: VisitRows<'_>) -> Result<(), ReadError> {
         let end = object.bytes_below(end).map_err(DataError::from)?;
-        Ok(self.overlay.scan_rows_back(object.prefix(), &end, visit)?)
+        let show = &mut |key: &RowKey, entries: &[Entry]| self.show(key, entries, visit);
+        Ok(self.overlay.scan_rows_back(object.prefix(), &end, show)?)
     }
 }
 
@@ -178,11 +199,12 @@ impl<S: Store> Transaction<'_, S> {
     /// Rows written so far between two keys, as reads see them.
     fn staged(&self, first: &[u8], end: &[u8]) -> impl DoubleEndedIterator<Item = (&RowKey, Option<Entry>)> {
         let rows = self.staged.range::<[u8], _>((Bound::Included(first), Bound::Excluded(end)));
-        rows.map(|(key, payload)| (key, payload.as_ref().map(|payload| self.shown(key, payload))))
+        rows.map(|(key, payload)| (key, self.shown(key, payload.as_ref())))
     }
 
-    fn shown(&self, key: &RowKey, payload: &Payload) -> Entry {
-        Entry::new(key, self.provisional.0, self.provisional.1, payload.clone())
+    fn shown(&self, key: &RowKey, payload: Option<&Payload>) -> Option<Entry> {
+        let entry = Entry::new(key, self.provisional.0, self.provisional.1, payload?.clone());
+        (!is_expired(key, &entry, self.reader.wall_ms)).then_some(entry)
     }
 }
 
@@ -191,8 +213,7 @@ impl<S: Store> ReadRows for Transaction<'_, S> {
 
     fn entries(&self, key: &RowKey) -> Result<Vec<Entry>, WriteError> {
         match self.staged.get(key) {
-            Some(Some(payload)) => Ok(alloc::vec![self.shown(key, payload)]),
-            Some(None) => Ok(Vec::new()),
+            Some(payload) => Ok(self.shown(key, payload.as_ref()).into_iter().collect()),
             None => Ok(self.reader.entries(key)?),
         }
     }
@@ -285,7 +306,7 @@ impl<S: Store> Space<S> {
         // What its entries will say, unless the pending delta is full.
         let mut clock = self.clock;
         let time = self.pending.as_ref().map_or_else(|| clock.tick(now.wall_ms), |pending| pending.timestamp);
-        let reader = Reader { overlay: &self.overlay };
+        let reader = Reader { overlay: &self.overlay, wall_ms: now.wall_ms };
         let (staged, names) = Default::default();
         let mut transaction = Transaction { reader, own, provisional: (shown, time), staged, names };
         let result = write(&mut transaction)?;

@@ -7,6 +7,7 @@
 mod bulk;
 mod carried;
 mod commit;
+mod expiring;
 pub mod feed;
 mod forks;
 mod head;
@@ -47,6 +48,7 @@ use crate::store::{Store, StoreError, Table};
 
 pub(crate) use bulk::{BulkHead, Incoming};
 pub(crate) use commit::Durable;
+pub(crate) use expiring::Due;
 pub(crate) use head::{Head, Heads, SignedHead};
 pub(crate) use live_tree::{Live, LiveNode, Range, scan_live};
 pub use local::{ReadError, Reader, Snapshot, Transaction, WriteError};

@@ -37,6 +37,8 @@ pub(crate) struct Overlay<S> {
     pub(super) notes_origins: bool,
     /// Lists of rows by what they hold.
     pub(super) indexes: Indexes,
+    /// How often the list of what expires has changed.
+    pub(super) expiries: u64,
 }
 
 impl<S: Store> Overlay<S> {
@@ -51,6 +53,7 @@ impl<S: Store> Overlay<S> {
             acting: None,
             notes_origins: false,
             indexes: Indexes::default(),
+            expiries: 0,
         }
     }
 
@@ -136,6 +139,11 @@ impl<S: Store> Overlay<S> {
     pub(crate) fn clear(&mut self) {
         (self.leaving, self.gathered) = Default::default();
         self.changes += 1;
+    }
+
+    /// The same for the list of what expires.
+    pub(crate) const fn expiries(&self) -> u64 {
+        self.expiries
     }
 
     /// A number for the rows as they are: while it stays, they do.
@@ -293,12 +301,12 @@ impl<S: Store> Overlay<S> {
 
     /// What a row holds, if anybody will ask what it held.
     fn to_compare(&self, row: &[Entry]) -> Vec<Entry> {
-        if self.indexes.is_empty() { Vec::new() } else { row.to_vec() }
+        if self.lists(row) { row.to_vec() } else { Vec::new() }
     }
 
     /// What becomes of a row that holds `before`.
     fn put_row(&mut self, key: &RowKey, before: &[Entry], row: Row) {
-        if !self.indexes.is_empty() {
+        if self.lists(before) || self.lists(&row) {
             self.enter(key, before, &row);
         }
         if self.notes_origins {

@@ -221,6 +221,14 @@ impl<S: Store> Space<S> {
         (self.undo.limit > 0).then(|| Act { dot, rows: Vec::new(), kept: 0 })
     }
 
+    /// Makes own transactions that no person made, and none will want to take back.
+    pub(super) fn unnoted<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> T {
+        let limit = core::mem::take(&mut self.undo.limit);
+        let made = make(self);
+        self.undo.limit = limit;
+        made
+    }
+
     /// Notes what it does to a row, before it does it, with the dot that it writes there if it writes anything.
     pub(super) fn note_act(&self, act: &mut Option<Act>, change: &RowChange, dot: Dot) {
         let Some(act) = act else { return };
