@@ -1,6 +1,7 @@
 //! One transaction over any objects of a space: all of it is seen, here and everywhere, or nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rejoin_core::ReplicaId;
 use rejoin_core::crdt::View;
@@ -90,6 +91,18 @@ impl<'a, 'tx> Batch<'a, 'tx> {
         self.act(set.0.in_batch(self.space), |view, tx| view.insert(tx, value_of(&element)?));
     }
 
+    /// Adds an element to a set for some time; see [`Set::insert_for`].
+    pub fn insert_for<T: Serialize + DeserializeOwned + 'static>(
+        &mut self,
+        set: &Set<T>,
+        element: T,
+        time_to_live: Duration,
+    ) {
+        self.act(set.0.in_batch(self.space), |view, tx| {
+            view.insert_for(tx, value_of(&element)?, time_to_live)
+        });
+    }
+
     /// Removes an element from a set.
     pub fn remove<T, Q: Serialize + ?Sized>(&mut self, set: &Set<T>, element: &Q) {
         self.act(set.0.in_batch(self.space), |view, tx| view.remove(tx, value_of(element)?));
@@ -102,6 +115,17 @@ impl<'a, 'tx> Batch<'a, 'tx> {
         V: Serialize + DeserializeOwned + 'static,
     {
         self.act(map.0.in_batch(self.space), |view, tx| view.put(tx, value_of(&key)?, value_of(&value)?));
+    }
+
+    /// Sets the value of a key for some time; see [`Map::put_for`].
+    pub fn put_for<K, V>(&mut self, map: &Map<K, V>, key: K, value: V, time_to_live: Duration)
+    where
+        K: Serialize + DeserializeOwned + 'static,
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        self.act(map.0.in_batch(self.space), |view, tx| {
+            view.put_for(tx, value_of(&key)?, value_of(&value)?, time_to_live)
+        });
     }
 
     /// Removes a key from a map.

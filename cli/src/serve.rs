@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(data: &Path, options: &Serve) -> Result<(), Failure> {
     let Serve { listen, peer, no_mdns } = options;
-    let mut builder = Node::builder(data).mdns(!no_mdns);
+    let mut builder = Node::builder(data).mdns(!no_mdns).hub(true);
     if !listen.is_empty() {
         builder = builder.listen(listen.clone());
     }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rejoin_core::crdt::{Keys, LwwMapView};
 use serde::Serialize;
@@ -31,6 +32,31 @@ where
     /// Sets the value of a key.
     pub fn put(&self, key: K, value: V) -> Commit<()> {
         self.0.write(|view, tx| view.put(tx, value_of(&key)?, value_of(&value)?))
+    }
+
+    /// Sets the value of a key for some time. From then on no device shows it, each by its own clock; its author removes it for
+    /// good an hour later, or [a hub](crate::Builder::hub) does. A later [`Map::put`] of the key lasts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> rejoin::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// # let board = rejoin::Node::memory().await?.create("board").await?;
+    /// let codes = board.map::<String, u32>("codes");
+    /// codes.put_for("ada".into(), 4711, Duration::from_secs(600)).await?;
+    /// assert_eq!(codes.get("ada")?, Some(4711));
+    /// assert!(codes.expires("ada")?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_for(&self, key: K, value: V, time_to_live: Duration) -> Commit<()> {
+        self.0.write(|view, tx| view.put_for(tx, value_of(&key)?, value_of(&value)?, time_to_live))
+    }
+
+    /// When the value of a key expires, if it does.
+    pub fn expires<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<SystemTime>> {
+        let millis = self.0.read(|view, rows| view.expires(rows, key_of(key)?))?;
+        Ok(millis.and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis))))
     }
 
     /// Removes a key, if it is there.

@@ -1,6 +1,7 @@
 //! Registers.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use rejoin_core::crdt::{LwwRegisterView, MvRegisterView};
 use serde::Serialize;
@@ -23,6 +24,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Register<T> {
     /// Sets the value.
     pub fn put(&self, value: T) -> Commit<()> {
         self.0.write(|view, tx| view.put(tx, value_of(&value)?))
+    }
+
+    /// Sets the value for some time; see [`Map::put_for`](crate::Map::put_for).
+    pub fn put_for(&self, value: T, time_to_live: Duration) -> Commit<()> {
+        self.0.write(|view, tx| view.put_for(tx, value_of(&value)?, time_to_live))
     }
 
     /// Removes the value, as far as this device sees it.

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use rejoin_core::crdt::{Keys, OrSetView};
 use serde::Serialize;
@@ -24,6 +25,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Set<T> {
     /// Adds an element.
     pub fn insert(&self, element: T) -> Commit<()> {
         self.0.write(|view, tx| view.insert(tx, value_of(&element)?))
+    }
+
+    /// Adds an element for some time; see [`Map::put_for`](crate::Map::put_for). Where several devices add it at the same time,
+    /// it stays as long as the longest of them says.
+    pub fn insert_for(&self, element: T, time_to_live: Duration) -> Commit<()> {
+        self.0.write(|view, tx| view.insert_for(tx, value_of(&element)?, time_to_live))
     }
 
     /// Removes an element, if it is there.

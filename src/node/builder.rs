@@ -26,6 +26,8 @@ pub struct Builder {
     pub(super) document_memory: usize,
     pub(super) push: Push,
     pub(super) anti_entropy: Duration,
+    pub(super) sweep_after: Duration,
+    pub(super) hub: bool,
     pub(super) quarantine: Option<bool>,
 }
 
@@ -99,6 +101,21 @@ impl Builder {
     #[must_use]
     pub fn anti_entropy(mut self, every: Duration) -> Self {
         self.anti_entropy = every;
+        self
+    }
+
+    /// How long rows whose time to live is over stay, shown to nobody, until they are removed: an hour unless told otherwise.
+    /// Longer leaves more time to devices whose clocks are slow.
+    #[must_use]
+    pub fn remove_expired_after(mut self, time: Duration) -> Self {
+        self.sweep_after = time;
+        self
+    }
+
+    /// Whether this node is one that is always on: it removes expired rows of others too, who may never come back.
+    #[must_use]
+    pub fn hub(mut self, hub: bool) -> Self {
+        self.hub = hub;
         self
     }
 

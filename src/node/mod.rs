@@ -82,6 +82,8 @@ impl Node {
             document_memory: crate::documents::BYTES,
             push: defaults.push,
             anti_entropy: ANTI_ENTROPY,
+            sweep_after: Duration::from_millis(defaults.sweep_after_ms),
+            hub: defaults.hub,
             quarantine: None,
         }
     }
@@ -263,6 +265,8 @@ impl Node {
         config.chunk_bytes = self.0.settings.chunk_bytes;
         config.push = self.0.settings.push;
         config.anti_entropy_ms = u64::try_from(self.0.settings.anti_entropy.as_millis()).unwrap_or(u64::MAX);
+        config.sweep_after_ms = u64::try_from(self.0.settings.sweep_after.as_millis()).unwrap_or(u64::MAX);
+        config.hub = self.0.settings.hub;
         let network = match facts.get(fact::LEFT)? {
             Some(_) => None,
             None => self.0.network.clone(),

@@ -75,6 +75,9 @@ pub(crate) enum Set {
         target: String,
         /// JSON; a bare word is text.
         element: String,
+        /// For so many seconds only.
+        #[arg(long, value_name = "SECONDS")]
+        ttl: Option<u64>,
     },
     /// Remove an element.
     Rm {
@@ -108,6 +111,9 @@ pub(crate) enum Map {
         /// JSON; a bare word is text.
         #[arg(allow_hyphen_values = true)]
         value: String,
+        /// For so many seconds only.
+        #[arg(long, value_name = "SECONDS")]
+        ttl: Option<u64>,
     },
     /// Print the value of a key.
     Get {
@@ -364,6 +370,9 @@ pub(crate) enum Register {
         /// JSON; a bare word is text.
         #[arg(allow_hyphen_values = true)]
         value: String,
+        /// For so many seconds only.
+        #[arg(long, value_name = "SECONDS")]
+        ttl: Option<u64>,
     },
     /// Print the value.
     Get {

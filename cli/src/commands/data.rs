@@ -56,9 +56,13 @@ pub(super) async fn set(
     let present =
         |element: &Value| Ok::<_, Failure>(json!({ "element": element, "present": set.contains(element)? }));
     let said = match command {
-        Set::Add { element, .. } => {
+        Set::Add { element, ttl, .. } => {
             let element = value(element);
-            settle(set.insert(element.clone()), receipt).await?;
+            let write = match ttl {
+                Some(seconds) => set.insert_for(element.clone(), Duration::from_secs(*seconds)),
+                None => set.insert(element.clone()),
+            };
+            settle(write, receipt).await?;
             present(&element)?
         }
         Set::Rm { element, .. } => {
@@ -83,9 +87,15 @@ pub(super) async fn map(
     let (space, path) = target(node, at)?;
     let map = space.map::<Value, Value>(path);
     let said = match command {
-        Map::Put { key, value: word, .. } => {
+        Map::Put { key, value: word, ttl, .. } => {
             let value = value(word);
-            settle(map.put(key.as_str().into(), value.clone()), receipt).await?;
+            let write = match ttl {
+                Some(seconds) => {
+                    map.put_for(key.as_str().into(), value.clone(), Duration::from_secs(*seconds))
+                }
+                None => map.put(key.as_str().into(), value.clone()),
+            };
+            settle(write, receipt).await?;
             json!({ "key": key, "value": value })
         }
         Map::Get { key, .. } => {
@@ -115,9 +125,13 @@ pub(super) async fn register(
     let (space, path) = target(node, at)?;
     let register = space.register::<Value>(path);
     let said = match command {
-        Register::Put { value: word, .. } => {
+        Register::Put { value: word, ttl, .. } => {
             let value = value(word);
-            settle(register.put(value.clone()), receipt).await?;
+            let write = match ttl {
+                Some(seconds) => register.put_for(value.clone(), Duration::from_secs(*seconds)),
+                None => register.put(value.clone()),
+            };
+            settle(write, receipt).await?;
             value
         }
         Register::Get { .. } => register.get()?.ok_or_else(|| nothing(at))?,

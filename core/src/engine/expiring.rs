@@ -15,9 +15,12 @@ use crate::store::{Store, StoreError};
 pub(super) struct Expiring {
     /// What expired up to this time was told; nothing before the first call.
     told: Option<u64>,
-    /// When the next one does, as of this state of the list.
+    /// When the next one does, as of this state of the list; and when to look, by the monotonic clock.
     next: Option<u64>,
     list: Option<u64>,
+    wake: Option<u64>,
+    /// How often in turn that was too early and the clock on the wall had not moved, and where it stood.
+    stuck: (u32, u64),
     /// Where the next sweep goes on.
     sweep: Option<Due>,
     /// The list cannot be built: some row does not read back.
@@ -56,19 +59,32 @@ impl<S: Store> Engine<S> {
     pub(super) fn heed_expiry(&mut self) -> Result<(), StoreError> {
         let Some(list) = self.list_of_expiring() else { return Ok(()) };
         let now = self.now.wall_ms;
-        let Expiring { told, next, list: known, .. } = &mut self.expiring;
+        let Expiring { told, next, list: known, wake, stuck, .. } = &mut self.expiring;
         // A clock that was put back shows again what it hid: it is told anew when its time comes.
         let since = told.filter(|told| *told <= now).unwrap_or(now);
         if *known != Some(list) || *told != Some(since) {
             *next = self.space.next_expiry(since)?;
-            (*known, *told) = (Some(list), Some(since));
+            (*known, *told, *wake) = (Some(list), Some(since), None);
         }
-        if next.is_none_or(|next| next > now) {
-            return Ok(());
+        let mono = self.now.mono_ms;
+        let Some(left) = next.map(|next| next.saturating_sub(now)).filter(|left| *left > 0) else {
+            *wake = None;
+            return if next.is_some() { self.tell_expired(since) } else { Ok(()) };
+        };
+        if wake.is_none_or(|wake| wake <= mono) {
+            // A clock that stands still is asked less and less often.
+            let times = if wake.is_some() && stuck.1 == now { stuck.0 + 1 } else { 0 };
+            *stuck = (times, now);
+            *wake = Some(mono.saturating_add(left.saturating_mul(1 << times.min(40))));
         }
+        Ok(())
+    }
+
+    fn tell_expired(&mut self, since: u64) -> Result<(), StoreError> {
+        let now = self.now.wall_ms;
         let (rows, more) = self.space.expired(since, now)?;
-        *next = self.space.next_expiry(now)?;
-        *told = Some(now);
+        // What is next is looked up in the next round.
+        (self.expiring.told, self.expiring.list) = (Some(now), None);
         self.out.push_back(Output::Event(Event::Changed { rows, more }));
         Ok(())
     }
@@ -85,9 +101,8 @@ impl<S: Store> Engine<S> {
         None
     }
 
-    /// When the next row expires, in milliseconds of the monotonic clock.
-    pub(super) fn expires_at(&self) -> Option<u64> {
-        let next = self.expiring.next?;
-        Some(self.now.mono_ms.saturating_add(next.saturating_sub(self.now.wall_ms)))
+    /// When to look whether a row has expired, in milliseconds of the monotonic clock.
+    pub(super) const fn expires_at(&self) -> Option<u64> {
+        self.expiring.wake
     }
 }

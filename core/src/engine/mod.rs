@@ -164,11 +164,11 @@ impl<S: Store> Engine<S> {
 
     /// The state in memory at this moment, to be read while everything else goes on. Costs a handle on the store and a
     /// copy of what is not durable yet.
-    pub fn snapshot(&self) -> Snapshot<S>
+    pub fn snapshot(&self, now: Now) -> Snapshot<S>
     where
         S: Clone,
     {
-        self.space.snapshot()
+        self.space.snapshot(now.wall_ms)
     }
 
     /// The durable state at this moment, for an [image](crate::image) or to be checked. Costs a handle on the store, and the

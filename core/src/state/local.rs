@@ -94,8 +94,8 @@ impl<S: Store> Snapshot<S> {
 }
 
 impl<S: Store + Clone> Space<S> {
-    pub(crate) fn snapshot(&self) -> Snapshot<S> {
-        Snapshot { overlay: self.overlay.clone(), wall_ms: self.wall_ms }
+    pub(crate) fn snapshot(&self, wall_ms: u64) -> Snapshot<S> {
+        Snapshot { overlay: self.overlay.clone(), wall_ms }
     }
 
     /// The durable state at this moment.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::gossipsub::MessageId;
 use libp2p::{PeerId, Stream};
@@ -26,6 +27,9 @@ use crate::wire::Patience;
 
 /// Gossiped messages that wait for the engine's verdict; there are more only if the engine owes one for ever.
 const UNJUDGED: usize = 1024;
+
+/// How often expired rows are looked for, at most and at least: sixty times in the time that they are left alone.
+const SWEEP_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// Rounds of the loop that the report of a commit in memory waits for while other things are ready.
 const PATIENCE: usize = 64;
@@ -78,6 +82,9 @@ pub(super) struct Driver {
     gossiped: u64,
     /// Streams that still write their last frames.
     pub(super) closing: Vec<JoinHandle<()>>,
+    /// When expired rows are looked for.
+    sweep_at: Instant,
+    sweep_every: Duration,
     /// Streams whose peers do not read, to be closed when everything else of this round is carried out.
     stuck: Vec<SessionId>,
 }
@@ -89,7 +96,10 @@ impl Driver {
         sender: mpsc::WeakSender<Inbox>,
         committer: Committer,
         network: Option<Network>,
+        sweep_after: Duration,
     ) -> Self {
+        let [least, most] = SWEEP_EVERY;
+        let sweep_every = (sweep_after / 60).clamp(least, most);
         let patience = network.as_ref().map_or_else(Patience::default, Network::patience);
         let hosted = network.as_ref().map(|network| network.host(shared.space));
         Self {
@@ -107,6 +117,8 @@ impl Driver {
             unjudged: BTreeMap::new(),
             gossiped: 0,
             closing: Vec::new(),
+            sweep_at: Instant::now() + sweep_every,
+            sweep_every,
             stuck: Vec::new(),
         }
     }
@@ -327,14 +339,32 @@ impl Driver {
     fn due(&self) -> Option<Instant> {
         let timer = self.shared.state().engine.as_ref().and_then(|engine| engine.poll_timeout());
         let timer = timer.and_then(|at| self.shared.clock.at(at));
-        timer.into_iter().chain(self.contacts.due()).min()
+        timer.into_iter().chain(self.contacts.due()).chain([self.sweep_at]).min()
     }
 
     fn on_time(&mut self) {
         for peer in self.contacts.take_due() {
             self.open_stream(peer, None);
         }
+        if self.sweep_at <= Instant::now() {
+            self.sweep();
+        }
         self.input(Input::Tick);
+    }
+
+    /// Removes some of what has expired long ago.
+    fn sweep(&mut self) {
+        let now = self.shared.clock.now();
+        let swept = self.shared.state().engine.as_mut().map(|engine| engine.sweep(now));
+        let more = match swept {
+            Some(Ok(swept)) => swept.more,
+            Some(Err(error)) => {
+                warn!(%error, "expired rows cannot be removed");
+                false
+            }
+            None => false,
+        };
+        self.sweep_at = Instant::now() + if more { SWEEP_EVERY[0] } else { self.sweep_every };
     }
 
     /// Tells the engine something. To be followed by [`Self::carry_out`] before the next.

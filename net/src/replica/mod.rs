@@ -149,7 +149,9 @@ impl Replica {
             events: std::collections::VecDeque::new(),
         };
         let shared = Arc::new(Shared::new(config.space, state, broadcast::channel(NEWS).0));
-        let driver = driver::Driver::new(shared.clone(), messages, inbox.downgrade(), committer, network);
+        let sweep_after = Duration::from_millis(config.sweep_after_ms);
+        let sender = inbox.downgrade();
+        let driver = driver::Driver::new(shared.clone(), messages, sender, committer, network, sweep_after);
         tokio::spawn(driver.run());
         Ok(Self { shared, inbox })
     }
@@ -165,15 +167,15 @@ impl Replica {
         read: impl FnOnce(&Reader<'_, Storage>) -> Result<T, E>,
     ) -> Result<T, E> {
         let state = self.shared.state();
-        read(&state.engine()?.reader())
+        read(&state.engine()?.reader_at(self.shared.clock.now()))
     }
 
-    /// Visits every live row in memory, in key order.
+    /// Visits every row in memory that reads show, in key order.
     pub fn visit_rows(
         &self,
         visit: &mut dyn FnMut(&RowKey, &[rejoin_core::row::Entry]),
     ) -> Result<(), StoreError> {
-        self.shared.state().engine()?.visit_rows(visit)
+        self.shared.state().engine()?.reader_at(self.shared.clock.now()).visit_rows(visit)
     }
 
     /// Runs a transaction; it shows in reads when this returns. Its last dot names it; `None` when it changed nothing.
@@ -250,7 +252,7 @@ impl Replica {
 
     /// The state in memory at this moment, to be read while everything else goes on.
     pub fn snapshot(&self) -> Result<rejoin_core::engine::Snapshot<Storage>, StoreError> {
-        Ok(self.shared.state().engine()?.snapshot())
+        Ok(self.shared.state().engine()?.snapshot(self.shared.clock.now()))
     }
 
     /// What is durable at this moment, for an image, and how many rows that is.

@@ -68,6 +68,7 @@ sometimes! {
     Fork => "fork seen",
     FeedFolded => "change feed folded",
     ViewUsed => "data types used",
+    Swept => "expired rows removed",
     FeedGap => "gap in a change feed",
     ForkKept => "lost to a fork, kept in a table",
 }

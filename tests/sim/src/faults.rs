@@ -185,6 +185,8 @@ impl Faults {
             _ => Push::Off,
         };
         config.anti_entropy_ms = self.anti_entropy_ms;
+        config.sweep_after_ms = draw.magnitude(1, 30_000);
+        config.hub = draw.chance(300);
         // Small leaves: else no schedule has so many rows that the tree has more than one.
         let leaf = Draw::new(seed, stream::TREE).magnitude(1, 256);
         config.leaf_dots = size(leaf);

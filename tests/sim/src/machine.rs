@@ -17,6 +17,9 @@ use crate::reader::Reader;
 use crate::views::is_view;
 use crate::workload::number;
 
+/// A time at which nothing has expired.
+const NEVER: Now = Now { mono_ms: 0, wall_ms: 0 };
+
 /// When a machine is going to crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doom {
@@ -50,7 +53,8 @@ pub struct Machine {
     pub went_back: bool,
     /// It noticed that, so authors with a lower number are not its own any more.
     pub own_from: usize,
-    config: Config,
+    /// How its engine behaves.
+    pub config: Config,
     identity: SimIdentity,
     number: usize,
     lineage: u64,
@@ -188,7 +192,7 @@ impl Machine {
 
     /// The live entries of a row, in memory.
     pub fn row(&self, key: &RowKey) -> Result<Vec<Entry>, String> {
-        self.engine().reader().entries(key).map_err(|error| format!("{error}"))
+        self.engine().reader_at(NEVER).entries(key).map_err(|error| format!("{error}"))
     }
 
     /// All live rows, in memory.

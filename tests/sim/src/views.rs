@@ -1,18 +1,23 @@
-//! Apps that use data types: lists, logs and bounded counters, now and then, in schedules with a change feed.
+//! Apps that use data types: lists, logs, bounded counters, and maps whose rows expire, now and then, in schedules with a
+//! change feed.
 //!
 //! To the oracle their transactions are rows like all others, as a recorder sees them on their way, so everything that it
 //! checks holds for them too. What the types promise on top is checked here: a bounded counter is never below zero while no
-//! id has two histories, whoever crashed, was restored or renamed what it wrote; a list shows each item once; a log is in order.
+//! id has two histories, whoever crashed, was restored or renamed what it wrote; a list shows each item once; a log is in order;
+//! a row is shown until it expires and no longer, and nobody removes one that has not, or not for long.
 //!
 //! The ledger of forks tells puts by the number that each payload begins with. Payloads of types have none, so it leaves
 //! them out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rejoin_core::clock::Timestamp;
-use rejoin_core::crdt::{BoundedCounterView, ListView, LogView};
+use rejoin_core::crdt::{BoundedCounterView, ListView, LogView, LwwMapView};
 use rejoin_core::engine::{ReadError, Transaction, WriteError};
-use rejoin_core::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows};
+use rejoin_core::row::{
+    DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows, expiry,
+};
 use rejoin_core::store::MemoryStore;
 use rejoin_core::{Dot, ReplicaId};
 
@@ -27,6 +32,7 @@ struct Views {
     list: ListView,
     log: LogView,
     stock: BoundedCounterView,
+    map: LwwMapView,
 }
 
 impl Views {
@@ -36,6 +42,7 @@ impl Views {
             list: ListView::at(path).expect("a path"),
             log: LogView::at(path).expect("a path"),
             stock: BoundedCounterView::at(path).expect("a path"),
+            map: LwwMapView::at(path).expect("a path"),
         }
     }
 }
@@ -123,7 +130,30 @@ impl World {
         self.trace.note(self.now, number, b"views", say);
         self.record(number, &done, dot, Some(BTreeMap::new()))?;
         self.after(number)?;
+        self.sweep(number)?;
         self.check_views(number)
+    }
+
+    /// Lets a machine remove what has expired long ago, as its host does from time to time.
+    fn sweep(&mut self, number: usize) -> Result<(), Violation> {
+        let Self { machines, now, .. } = self;
+        let machine = &mut machines[number];
+        let before: BTreeMap<_, _> = sound(machine.rows().map_err(ReadError::from))?.into_iter().collect();
+        let (clocks, leave) = (machine.now(*now), machine.config.sweep_after_ms);
+        let swept = machine.engine_mut().sweep(clocks);
+        let swept = swept.or_else(|error| broken("write", format!("a sweep was refused: {error}")))?;
+        for key in &swept.rows {
+            let is_over = |entry| expiry(key, entry).is_some_and(|at| at + leave <= clocks.wall_ms);
+            if !before.get(key).is_some_and(|row| row.iter().all(is_over)) {
+                return broken("expiry", format!("{key:?} was removed before its time"));
+            }
+        }
+        if swept.dot.is_some() {
+            self.counters.saw(Sometimes::Swept);
+        }
+        let done = swept.rows.into_iter().map(|key| (key, None)).collect();
+        self.record(number, &done, swept.dot, Some(BTreeMap::new()))?;
+        self.after(number)
     }
 
     /// What the types promise, on one machine.
@@ -131,7 +161,8 @@ impl World {
         if self.feeds.as_ref().is_none_or(|feeds| !feeds.views) {
             return Ok(());
         }
-        let (views, reader) = (Views::new(), self.machines[number].engine().reader());
+        let (views, clocks) = (Views::new(), self.machines[number].now(self.now));
+        let reader = self.machines[number].engine().reader_at(clocks);
         let items = sound(views.list.items(&reader))?;
         let names: BTreeSet<String> = items.iter().map(|item| item.id.to_string()).collect();
         if names.len() != items.len() {
@@ -144,6 +175,12 @@ impl World {
         let stock = sound(views.stock.value(&reader))?;
         if stock < 0 && self.oracle.exact {
             return broken("bound", format!("the bounded counter stands at {stock}"));
+        }
+        for (key, row) in sound(self.machines[number].rows().map_err(ReadError::from))? {
+            let lasts = |entry: &&Entry| expiry(&key, entry).is_none_or(|at| at > clocks.wall_ms);
+            if is_view(&key) && sound(reader.entries(&key))?.len() != row.iter().filter(lasts).count() {
+                return broken("expiry", format!("{key:?} does not show what has not expired"));
+            }
         }
         Ok(())
     }
@@ -159,7 +196,7 @@ fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Resu
         let items = views.list.items(tx)?;
         let item = draw.pick(&items).map(|item| item.id);
         let value = i64::try_from(draw.below(1 << 40)).unwrap_or(0);
-        match (draw.below(12), item) {
+        match (draw.below(15), item) {
             (0 | 1, _) => drop(views.list.push(tx, value)?),
             (2, _) => drop(views.list.insert(tx, draw.index(items.len() + 1), value)?),
             (3, Some(item)) => views.list.set(tx, item, value)?,
@@ -177,6 +214,11 @@ fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Resu
                 Some(other) if *other != tx.author() => views.stock.transfer(tx, other, draw.range(1, 5))?,
                 _ => {}
             },
+            (10 | 11, _) => {
+                let lives = Duration::from_millis(draw.magnitude(1, 100_000));
+                views.map.put_for(tx, i64::try_from(draw.below(5)).unwrap_or(0), value, lives)?;
+            }
+            (12, _) => views.map.put(tx, i64::try_from(draw.below(5)).unwrap_or(0), value)?,
             _ => views.stock.decrement(tx, draw.range(1, 6))?,
         }
     }

@@ -98,7 +98,9 @@ impl Ledger {
         let told = self.told[machine].get(&author).copied().unwrap_or(0);
         for (number, names) in &self.held[machine] {
             let made = &self.made[*number];
-            let imaged = made.puts.iter().chain(&made.kills).any(|put| self.imaged.contains(put));
+            let mut numbers = made.puts.iter().chain(&made.kills).peekable();
+            // What has no numbers, as data types have none, may lie in an image and nobody could tell.
+            let imaged = numbers.peek().is_none() || numbers.any(|put| self.imaged.contains(put));
             let untold = names.last().is_some_and(|(of, first, _)| *of == author && *first > told);
             if untold && made.machine == machine && !imaged && !self.is_repeat(*number) {
                 self.owed[machine].push((*number, author));
