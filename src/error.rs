@@ -182,6 +182,16 @@ pub enum Error {
         /// What was to be written.
         asked: Kind,
     },
+    /// What a device says of itself as presence is sent often, so it has to be short.
+    #[error(
+        "presence has at most {most} bytes, and this has {bytes}: put what is long into the data and name it here"
+    )]
+    PresenceTooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// An index was dropped while somebody used it.
     #[error("this index is not there any more: call `index` on the map to build it again")]
     NoIndex,

@@ -17,6 +17,7 @@ mod lost;
 mod node;
 mod once;
 mod place;
+mod presence;
 mod projection;
 mod snapshot;
 mod space;
@@ -38,6 +39,7 @@ pub use handles::{
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
 pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};
+pub use presence::{Here, Presence};
 pub use projection::Projection;
 pub use rejoin_core as core;
 #[cfg(feature = "document")]

@@ -21,7 +21,7 @@ use rejoin::core::{SpaceId, Value};
 use rejoin::{Grant, Node, Restore, Space};
 
 /// All stores that were ever kept.
-const STORES: [&str; 4] = ["1", "2", "3", "4"];
+const STORES: [&str; 5] = ["1", "2", "3", "4", "5"];
 /// The conversations in versions that are spoken; what is said today is the last.
 const WIRES: [&str; 1] = ["3"];
 

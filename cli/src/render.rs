@@ -66,6 +66,7 @@ pub(crate) fn of(command: &Command, json: bool) -> Render {
         Command::Salvage { .. } => Render::Field("written"),
         Command::Lost { .. } => Render::Table(&["path", "kind", "key", "value", "author"]),
         Command::Restore { .. } => Render::Table(&["name", "rows", "id"]),
+        Command::Here { .. } => Render::Table(&["value", "seconds", "device"]),
         Command::Undo { .. } => Render::Undone("undone"),
         Command::Redo { .. } => Render::Undone("redone"),
         Command::Status => Render::Status,

@@ -198,6 +198,8 @@ pub enum Event {
         /// Who wrote it.
         replica: ReplicaId,
     },
+    /// Who is [present](crate::engine::Engine::present), or what one of them says, has changed.
+    Presence,
     /// The store cannot be read: nothing more is written or told to anybody until it is opened again.
     StoreFailed {
         /// Why.

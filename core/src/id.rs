@@ -33,6 +33,7 @@ pub(crate) mod domain {
     pub(crate) const DOCUMENT_CONTAINER: &[u8] = b"rejoin/1/document-container";
     pub(crate) const FEED: &[u8] = b"rejoin/1/feed";
     pub(crate) const ONCE: &[u8] = b"rejoin/1/once";
+    pub(crate) const PRESENCE: &[u8] = b"rejoin/1/presence";
     pub(crate) const STORED_ACT: &[u8] = b"rejoin/1/stored-act";
 }
 

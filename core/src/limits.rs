@@ -37,6 +37,12 @@ pub const DEFLATE_RATIO: usize = 1032;
 /// Largest frame published by gossip: gossipsub drops messages over 64 KiB; beyond 16 KiB a copy per neighbour costs
 /// more than pulling once.
 pub const GOSSIP_BYTES: usize = 16 * 1024;
+/// Most bytes that a device says of itself as presence: a name, a colour, a cursor. It is sent several times a second.
+pub const PRESENCE_BYTES: usize = 1024;
+/// Longest that presence is shown after it was heard, in milliseconds: who wants to be seen longer says it again.
+pub const PRESENCE_LONGEST_MS: u32 = 5 * 60 * 1000;
+/// Most devices whose presence is kept; those that come later are not shown, nor passed on.
+pub const PRESENT: usize = 1024;
 /// Most replicas named in one frame.
 pub const FRAME_REPLICAS: usize = 4096;
 /// Most deltas in one frame.

@@ -5,9 +5,11 @@ mod causality;
 mod consistency;
 #[cfg(feature = "document")]
 mod documents;
+mod expiry;
 mod folds;
 mod kinds;
 mod leaving;
+mod presence;
 mod queries;
 mod undo;
 

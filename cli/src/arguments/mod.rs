@@ -139,6 +139,20 @@ What somebody has written over since is left alone, and said so; a counter is tu
         /// The name of the space, or the beginning of its id.
         space: String,
     },
+    /// Print who is here now, and what they say of themselves.
+    #[command(after_help = "\
+A device is here while `serve` runs on it and it has said something of itself, with `--set`, that the others have heard.
+Nothing of that is stored: it ends with `serve`, or with `--clear`.")]
+    Here {
+        /// The name of the space, or the beginning of its id.
+        space: String,
+        /// Say this of this device from now on. JSON; a bare word is text.
+        #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+        set: Option<String>,
+        /// Say that this device goes.
+        #[arg(long, conflicts_with = "set")]
+        clear: bool,
+    },
     /// Run: listen, find others, sync, and take commands, until SIGINT or SIGTERM.
     Serve(Serve),
     /// A number that everybody adds to.
@@ -316,7 +330,7 @@ impl Command {
         match self {
             Self::Token { space } | Self::ForgetOnce { space, .. } | Self::Ls { space } => Some(space),
             Self::Batch { space, .. } | Self::Lost { space, .. } => Some(space),
-            Self::Undo { space, .. } | Self::Redo { space } => Some(space),
+            Self::Undo { space, .. } | Self::Redo { space } | Self::Here { space, .. } => Some(space),
             Self::Import { target, .. } | Self::Export { target } | Self::Watch { target } => Some(target),
             Self::Feed { target, .. } | Self::Query(Query { target, .. }) => Some(target),
             Self::Counter(Counter::Add { target, .. } | Counter::Get { target }) => Some(target),

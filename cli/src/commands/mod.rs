@@ -172,6 +172,7 @@ async fn perform(
         // Printed below, as after any other command.
         Command::Token { .. } => {}
         Command::ForgetOnce { space, days } => spaces::forget_once(node, space, *days, answer).await?,
+        Command::Here { space, set, clear } => status::here(node, space, set.as_deref(), *clear, answer)?,
         Command::Undo { space, keep } => undo::undo(node, space, *keep, receipt, answer).await?,
         Command::Redo { space } => undo::redo(node, space, receipt, answer).await?,
         Command::Export { target } => data::export(node, target, answer)?,

@@ -45,6 +45,29 @@ fn space(space: &Space) -> Result<Value, Failure> {
     }))
 }
 
+/// Who is here; with what to say of this device first.
+pub(super) fn here(
+    node: &Node,
+    name: &str,
+    set: Option<&str>,
+    clear: bool,
+    answer: &mut Answer<'_>,
+) -> Result<(), Failure> {
+    let presence = super::space(node, name)?.presence::<Value>();
+    if let Some(word) = set {
+        presence.set(&super::value(word))?;
+    }
+    if clear {
+        presence.clear()?;
+    }
+    let others = presence.others()?.into_iter().map(|here| {
+        let seconds = here.age.as_millis() as f64 / 1000.0;
+        json!({ "device": here.device.to_string(), "value": here.value, "seconds": seconds })
+    });
+    answer.say(others.collect());
+    Ok(())
+}
+
 fn peer(peer: &Peer) -> Value {
     json!({
         "peer": peer.peer.to_string(),

@@ -23,6 +23,7 @@ mod errors;
 mod feed;
 mod hostile;
 mod human;
+mod live;
 mod manners;
 mod normal;
 mod once;

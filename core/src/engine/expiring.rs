@@ -50,7 +50,9 @@ impl<S: Store> Engine<S> {
         if let Some(error) = &self.failed {
             return Err(WriteError::Store(error.clone()));
         }
-        let Some(until) = now.wall_ms.checked_sub(self.config.sweep_after_ms) else { return Ok(Swept::default()) };
+        let Some(until) = now.wall_ms.checked_sub(self.config.sweep_after_ms) else {
+            return Ok(Swept::default());
+        };
         let (rows, dot) = self.space.sweep(now, until, self.config.hub, &mut self.expiring.sweep)?;
         Ok(Swept { rows, dot, more: self.expiring.sweep.is_some() })
     }

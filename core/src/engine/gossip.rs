@@ -87,6 +87,7 @@ impl<S: Store> Engine<S> {
         match codec::decode::<Gossip>(frame) {
             Err(_) => Verdict::Reject,
             Ok(Gossip::Announce(announcement)) => self.announced(&announcement),
+            Ok(Gossip::Presence(beat)) => self.heard_presence(beat),
             Ok(Gossip::Delta(delta)) => self.gossiped_delta(&delta).unwrap_or_else(|error| {
                 self.fail(error);
                 Verdict::Ignore

@@ -9,6 +9,7 @@ mod feed;
 mod forks;
 mod gossip;
 mod index;
+mod presence;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -37,6 +38,8 @@ use crate::sync::{self, Context, End, Session, Take};
 use expiring::Expiring;
 pub use expiring::Swept;
 use gossip::Early;
+use presence::Presence;
+pub use presence::Present;
 
 /// Whether the first frame of a stream is about `space`. A host that holds several asks for each: the name of a space
 /// travels only as a hash that a stranger cannot turn back.
@@ -60,6 +63,7 @@ pub struct Engine<S> {
     /// A peer has said what it has of the own id, since this was opened.
     met: bool,
     expiring: Expiring,
+    presence: Presence,
     /// The store failed: nothing more is written or said.
     failed: Option<StoreError>,
 }
@@ -85,6 +89,7 @@ impl<S: Store> Engine<S> {
             published,
             met: false,
             expiring: Expiring::default(),
+            presence: Presence::default(),
             failed: None,
         })
     }
@@ -113,6 +118,7 @@ impl<S: Store> Engine<S> {
             Input::Connected { session, role } => {
                 let previous = self.sessions.insert(session, Session::new(role));
                 assert!(previous.is_none(), "the host numbers each session once");
+                self.greet_presence();
                 if role == Initiator {
                     self.with_session(session, |session, cx| session.say_hello(cx));
                 }
@@ -149,7 +155,13 @@ impl<S: Store> Engine<S> {
         // While a commit is on its way a hello waits for it.
         let hello = self.sessions.values().filter(|_| self.space.is_idle()).filter_map(Session::due).min();
         let take = self.take.as_ref().and_then(Take::deadline);
-        hello.into_iter().chain(take).chain(self.expires_at()).min().filter(|_| self.failed.is_none())
+        hello
+            .into_iter()
+            .chain(take)
+            .chain(self.expires_at())
+            .chain(self.presence_due())
+            .min()
+            .filter(|_| self.failed.is_none())
     }
 
     /// Reads the state in memory, as of the time that the last call brought.
@@ -380,6 +392,7 @@ impl<S: Store> Engine<S> {
         if let Err(error) = self.publish().and_then(|()| self.heed_expiry()) {
             self.fail(error);
         }
+        self.heed_presence();
         if self.failed.is_none() {
             match self.space.take_commit() {
                 Ok(Some(commit)) => {

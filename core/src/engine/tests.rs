@@ -20,6 +20,7 @@ mod expiry;
 mod feed;
 mod index;
 mod merging;
+mod presence;
 mod scans;
 mod tokens;
 mod undo;

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn entries_are_left_out_from_their_time_on_each_by_itself() {
         let key = Object::new(Kind::OR_SET, "a").unwrap().row(b"").unwrap();
-        let [one, two] = [(1, 5), (2, 9)].map(|(seq, at)| entry(&key, seq, Payload::default().until(at).unwrap()));
+        let [one, two] =
+            [(1, 5), (2, 9)].map(|(seq, at)| entry(&key, seq, Payload::default().until(at).unwrap()));
         let shown = |now| show_lasting(&key, &[one.clone(), two.clone()], now, <[Entry]>::len);
         assert_eq!([4, 5, 8, 9].map(shown), [Some(2), Some(1), Some(1), None]);
     }

@@ -14,11 +14,8 @@ use crate::id::{
 use crate::identity::{Identity, signed_head};
 use crate::row::{Deps, chain_start};
 use crate::state::tags::{ChainTag, Tags};
+pub(crate) use crate::store::STORE_FORMAT;
 
-/// The version of the storage format that this code writes. Version 1 had no tree; it is made when one is opened.
-/// Heads of versions 1 and 2 had neither tags nor a seal; they get them as their replicas write. Version 3 had neither feed
-/// nor undo, and would write rows behind their back. Version 4 had no list of what expires.
-pub(crate) const STORE_FORMAT: u32 = 5;
 /// The first version with a tree.
 pub(crate) const FIRST_WITH_TREE: u32 = 2;
 

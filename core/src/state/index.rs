@@ -139,7 +139,9 @@ impl Index {
     fn places(&self, key: &RowKey, entries: &[Entry]) -> BTreeSet<Vec<u8>> {
         if self.spec.is_expiry() {
             let times = entries.iter().filter_map(|entry| expiry(key, entry));
-            return times.map(|at| [&begins(self.number), &at.to_be_bytes()[..], key.as_bytes()].concat()).collect();
+            return times
+                .map(|at| [&begins(self.number), &at.to_be_bytes()[..], key.as_bytes()].concat())
+                .collect();
         }
         self.place(key, entries).into_iter().collect()
     }

@@ -27,6 +27,11 @@ use crate::row::RowKey;
 pub use changes::Changes;
 pub use memory::MemoryStore;
 
+/// The version of the storage format that this code writes. Version 1 had no tree; it is made when one is opened.
+/// Heads of versions 1 and 2 had neither tags nor a seal; they get them as their replicas write. Version 3 had neither feed
+/// nor undo, and would write rows behind their back. Version 4 had no list of what expires.
+pub const STORE_FORMAT: u32 = 5;
+
 /// The tables of a space. Names and numbers are part of the storage format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

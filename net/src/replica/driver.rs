@@ -158,6 +158,12 @@ impl Driver {
 
     /// Writes out what waits, closes streams, and lets go of the store.
     async fn end(&mut self) {
+        let now = self.shared.clock.now();
+        if let Some(engine) = &mut self.shared.state().engine {
+            // Others need not wait until its time is over.
+            engine.set_presence(now, None, 0);
+        }
+        self.carry_out();
         self.hosted = None;
         // What is written from here on would have to be made durable too, and so on.
         self.shared.state().closing = true;
@@ -258,12 +264,13 @@ impl Driver {
             }
             // Who waits for it hears of it when the commit is reported.
             Event::Saved { .. } => return,
-            Event::Changed { .. } => {}
+            Event::Changed { .. } | Event::Presence => {}
             other => debug!(?other, "event"),
         }
         self.shared.tell(match event {
             Event::Changed { rows, more } => News::Changed { rows: rows.into(), more },
             Event::InSync { .. } => News::Peers,
+            Event::Presence => News::Presence,
             event => {
                 self.shared.state().remember(event.clone());
                 News::Event(event)

@@ -14,6 +14,7 @@ mod feed;
 mod index;
 mod link;
 mod peers;
+mod presence;
 mod shared;
 mod storage;
 mod streams;
@@ -60,6 +61,8 @@ pub enum News {
     },
     /// Who is connected, or in sync, has changed.
     Peers,
+    /// Who is here, or what one of them says, has changed.
+    Presence,
     /// Something that an operator may want to know.
     Event(Event),
     /// The replica is closed; nothing more will be told.

@@ -60,7 +60,7 @@ use handle::{Handle, Tables};
 use writer::Shared;
 
 /// The newest format of a store that is read here; the engine writes it into `meta`.
-pub const FORMAT: u32 = 4;
+pub use rejoin_core::store::STORE_FORMAT as FORMAT;
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 

@@ -27,6 +27,9 @@ use super::{Arrival, Connected, Heard, NetworkError, PeersWatch, Settings};
 /// How much longer the larger of two peers that find each other waits before it dials: one connection is enough.
 const POLITE: Duration = Duration::from_secs(2);
 
+/// How long a node that closes is given to send what it has just published: libp2p says of no message that it has left.
+const GOODBYE: Duration = Duration::from_millis(100);
+
 type Answer<T> = oneshot::Sender<Result<T, NetworkError>>;
 
 /// What others ask of the task.
@@ -51,6 +54,8 @@ pub(super) struct Task {
     listening: watch::Sender<Vec<Multiaddr>>,
     listeners: HashMap<ListenerId, (Multiaddr, Answer<()>)>,
     dials: HashMap<ConnectionId, (Multiaddr, Answer<PeerId>)>,
+    /// When something was published last.
+    published: Option<Instant>,
     #[cfg(feature = "faults")]
     gossip_loss: u32,
 }
@@ -81,6 +86,7 @@ impl Task {
             listening,
             listeners: HashMap::new(),
             dials: HashMap::new(),
+            published: None,
             #[cfg(feature = "faults")]
             gossip_loss: settings.gossip_loss,
         };
@@ -97,6 +103,7 @@ impl Task {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Close { answer }) => {
+                        self.send_last().await;
                         drop(self);
                         // Whoever asked may have given up waiting.
                         let _ = answer.send(());
@@ -134,17 +141,24 @@ impl Task {
         }
     }
 
+    async fn send_last(&mut self) {
+        let Some(until) = self.published.map(|published| published + GOODBYE) else { return };
+        while Instant::now() < until {
+            // Whatever happens meanwhile is of no use any more.
+            let _ = tokio::time::timeout_at(until, self.swarm.select_next_some()).await;
+        }
+    }
+
     fn carry_out(&mut self, command: Command) {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match command {
             Command::Listen { address, answer } => self.listen(address, answer),
             Command::Dial { address, answer } => self.dial(address, answer),
             Command::Keep { address } => self.dialer.keep(address),
-            Command::Publish { space, frame } => {
-                if let Err(error) = gossip.publish(topic(&space), frame) {
-                    debug!(%error, "not published; sync will bring it");
-                }
-            }
+            Command::Publish { space, frame } => match gossip.publish(topic(&space), frame) {
+                Ok(_) => self.published = Some(Instant::now()),
+                Err(error) => debug!(%error, "not published; sync will bring it"),
+            },
             Command::Judge { message, from, verdict } => {
                 let acceptance = match verdict {
                     Verdict::Relay => MessageAcceptance::Accept,

@@ -227,7 +227,7 @@ impl World {
                     return broken("contract", "changed rows are not sorted and unique");
                 }
             }
-            Event::Lost { .. } | Event::InSync { .. } | Event::Diverged { .. } => {}
+            Event::Lost { .. } | Event::InSync { .. } | Event::Diverged { .. } | Event::Presence => {}
         }
         Ok(())
     }

@@ -15,9 +15,7 @@ use std::time::Duration;
 use rejoin_core::clock::Timestamp;
 use rejoin_core::crdt::{BoundedCounterView, ListView, LogView, LwwMapView};
 use rejoin_core::engine::{ReadError, Transaction, WriteError};
-use rejoin_core::row::{
-    DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows, expiry,
-};
+use rejoin_core::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows, expiry};
 use rejoin_core::store::MemoryStore;
 use rejoin_core::{Dot, ReplicaId};
 

@@ -81,7 +81,8 @@ fn what_has_expired_is_not_shown_and_is_part_of_the_root_all_the_same() {
         Ok(())
     });
     written.unwrap();
-    let expires = |key: &str, engine: &Engine<MemoryStore>| map().expires(&engine.reader_at(NOW), key).unwrap();
+    let expires =
+        |key: &str, engine: &Engine<MemoryStore>| map().expires(&engine.reader_at(NOW), key).unwrap();
     assert_eq!((expires("short", a), expires("always", a)), (Some(NOW.wall_ms + 1000), None));
     pair.save();
     pair.meet(1, |_, _| {});

@@ -48,7 +48,7 @@ pub(crate) use bulk::{
 use crate::codec::{self, BoundedBytes, BoundedVec};
 use crate::id::{Chain, DeviceKey, Nonce, ReplicaId, Root, Signature, SpaceId, VectorDigest};
 use crate::id::{cut, domain, hash};
-use crate::limits::{FRAME_REPLICAS, GOSSIP_BYTES, HELLO_LISTED, HELLO_REPLICAS};
+use crate::limits::{FRAME_REPLICAS, GOSSIP_BYTES, HELLO_LISTED, HELLO_REPLICAS, PRESENCE_BYTES};
 use crate::state::{Head, SignedHead, Tags};
 use crate::sync::frame::{Table, WireDelta};
 
@@ -301,6 +301,21 @@ pub(crate) enum Gossip {
     Delta(Gossiped),
     /// A delta too large for gossip exists: fetch it.
     Announce(Announcement),
+    /// What a device says of itself to whoever is here.
+    Presence(Beat),
+}
+
+/// What a device says of itself: see `engine::presence`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Beat {
+    pub(crate) device: DeviceKey,
+    /// Rises with each that a device says.
+    pub(crate) number: u64,
+    /// How long it may be shown after it was heard, in milliseconds.
+    pub(crate) lives_ms: u32,
+    /// None when the device goes.
+    pub(crate) value: Option<BoundedBytes<PRESENCE_BYTES>>,
+    pub(crate) signature: Signature,
 }
 
 /// The head of a replica, with what vouches for it: nobody can claim a delta that its author did not make.
