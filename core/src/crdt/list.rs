@@ -14,7 +14,8 @@
 //!
 //! Concurrent cases: *insert and insert* at one place: both, and what each writer inserts in a row stays together. *Move and
 //! move*: one of the two places, never a copy. *Edit and remove*: the edit wins, and the item stays where its writer saw it.
-//! *Move and remove*: removed. *Edit and edit*: the newest shows. *Edit and move*: both.
+//! *Move and remove*: removed. *Edit and edit*: the newest shows. *Edit and move*: both. *Insert and make room* (where spots have
+//! become too long, items around get new ones): what is inserted between two of these lies before or behind all of them.
 //!
 //! Cost: an item is a row of about 40 bytes beside its value, a moved one two rows. Positions are found by reading all of
 //! the list: it is for hundreds or thousands of items. For more, or where the order follows from the data, sort a map.
@@ -41,6 +42,8 @@ view!(
 /// A [`ListView`] that stands alone.
 pub type List = Standalone<ListView>;
 
+/// Items on each side that move first where there is no room for one more.
+const ROOM: usize = 8;
 /// Bytes of a name.
 const NAME: usize = 24;
 
@@ -221,8 +224,8 @@ impl ListView {
         value: impl Into<Value>,
     ) -> Result<ItemId, W::Error> {
         let whole = self.whole(rows)?;
+        let spot = self.spot_at(rows, &whole.items.iter().collect::<Vec<_>>(), index)?;
         let name = rows.fresh();
-        let spot = spot_at(&whole.items.iter().collect::<Vec<_>>(), index, name)?;
         let home = encode_home(&spot, &value.into())?;
         let id = ItemId::new(&name, &home);
         rows.put(self.row(id, VALUE)?, home)?;
@@ -248,7 +251,7 @@ impl ListView {
         if rows.entries(&row)?.is_empty() {
             let whole = self.whole(rows)?;
             let items: Vec<&Placed> = whole.items.iter().collect();
-            let spot = spot_at(&items, items.len(), rows.fresh())?;
+            let spot = self.spot_at(rows, &items, items.len())?;
             rows.put(row, encode_home(&spot, &value.into())?)?;
         }
         Ok(id)
@@ -275,8 +278,34 @@ impl ListView {
         if others.len() == whole.items.len() {
             return Err(DataError::NoItem.into());
         }
-        let name = rows.fresh();
-        let spot = spot_at(&others, index, name)?;
+        let spot = self.spot_at(rows, &others, index)?;
+        self.put_moved(rows, id, &spot)
+    }
+
+    /// A spot before the item at `index`. Where spots have become too long the items around it move, in their order, to a run of
+    /// new ones between neighbours that are further away; between both ends of the list there always is one.
+    fn spot_at<W: WriteRows>(&self, rows: &mut W, items: &[&Placed], index: usize) -> Result<Spot, W::Error> {
+        let (length, fresh) = (items.len(), rows.fresh());
+        if index > length {
+            return Err(DataError::OutOfList { index, length }.into());
+        }
+        let mut around = 0;
+        loop {
+            let (from, to) = (index.saturating_sub(around), length.min(index + around));
+            let left = from.checked_sub(1).map(|left| &items[left].spot);
+            let right = items.get(to).map(|right| &right.spot);
+            if let Some(mut spots) = Spot::run_between(left, right, fresh, to - from + 1) {
+                let spot = spots.remove(index - from);
+                for (placed, spot) in items[from..to].iter().zip(spots) {
+                    self.put_moved(rows, placed.item.id, &spot)?;
+                }
+                return Ok(spot);
+            }
+            around = 2 * around + ROOM;
+        }
+    }
+
+    fn put_moved<W: WriteRows>(&self, rows: &mut W, id: ItemId, spot: &Spot) -> Result<(), W::Error> {
         let payload = Payload::new(spot.as_bytes()).expect("a spot is shorter than a payload may be");
         rows.put(self.row(id, MOVED)?, payload)
     }
@@ -291,17 +320,6 @@ impl ListView {
         // Moves of what others removed meanwhile are left over, and nobody else misses them.
         whole.strays.into_iter().try_for_each(|stray| rows.remove(stray))
     }
-}
-
-/// A spot before the item at `index`.
-fn spot_at(items: &[&Placed], index: usize, fresh: Dot) -> Result<Spot, DataError> {
-    let length = items.len();
-    if index > length {
-        return Err(DataError::OutOfList { index, length });
-    }
-    let left = index.checked_sub(1).map(|left| &items[left].spot);
-    let right = items.get(index).map(|right| &right.spot);
-    Spot::between(left, right, fresh).ok_or(DataError::Crowded)
 }
 
 impl List {
@@ -385,6 +403,32 @@ mod tests {
         a.merge(b);
         b.merge(a);
         assert_eq!(a, b);
+    }
+
+    /// Two that insert between the newest items of each other, again and again: spots nest, until room is made.
+    #[test]
+    fn there_is_always_room_and_the_order_stays() {
+        let (mut a, mut b, _) = pair();
+        let (mut order, mut moved) = (texts(&a), 0);
+        for n in 0..600 {
+            let lists = if n % 2 == 0 { [&mut a, &mut b] } else { [&mut b, &mut a] };
+            let [writer, other] = lists;
+            // Between the last two, now the one and then the other first.
+            let at = 1 + n / 4 + usize::from(n % 4 > 1);
+            writer.insert(at, i64::try_from(n).unwrap()).unwrap();
+            order.insert(at, Value::from(i64::try_from(n).unwrap()));
+            meet(other, writer);
+            assert_eq!(texts(writer), order, "after {n}");
+            let whole = writer.view().whole(writer.rows()).unwrap();
+            assert!(whole.items.iter().all(|placed| placed.spot.as_bytes().len() <= 1024));
+            moved = whole.items.iter().filter(|placed| placed.is_moved).count();
+        }
+        assert!(moved > 0, "nothing had to move: this tests nothing");
+        let (last, first) = (a.items()[301].id, a.items()[299].id);
+        a.move_to(last, 300).unwrap();
+        b.move_to(first, 301).unwrap();
+        meet(&mut a, &mut b);
+        assert_eq!(a.len(), 603);
     }
 
     quickcheck! {

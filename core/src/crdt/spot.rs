@@ -88,6 +88,26 @@ impl Spot {
         (spot.0.len() <= SPOT_BYTES).then_some(spot)
     }
 
+    /// So many spots between two neighbours, ascending, each a step further in one run. One is as long as it may be; more than one
+    /// take half of that at most, so that there is room again. `None` when they would be longer.
+    pub(super) fn run_between(
+        left: Option<&Self>,
+        right: Option<&Self>,
+        fresh: Dot,
+        count: usize,
+    ) -> Option<Vec<Self>> {
+        let most = if count > 1 { SPOT_BYTES / 2 } else { SPOT_BYTES };
+        let mut spots: Vec<Self> = Vec::with_capacity(count);
+        while spots.len() < count {
+            let spot = Self::between(spots.last().or(left), right, fresh)?;
+            if spot.0.len() > most {
+                return None;
+            }
+            spots.push(spot);
+        }
+        Some(spots)
+    }
+
     /// Whether its path goes through another spot, to the right.
     fn is_right_of(&self, other: &Self) -> bool {
         let (_, path) = other.0.split_last().expect(SOUND);

@@ -49,9 +49,6 @@ pub enum DataError {
         /// How many items there are.
         length: usize,
     },
-    /// Too many writers have inserted within what the others inserted.
-    #[error("no room between these two items of the list: move one of them to another place first")]
-    Crowded,
     /// A document cannot be changed or read like this.
     #[error("{0}")]
     Document(Box<str>),

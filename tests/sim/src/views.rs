@@ -117,7 +117,7 @@ impl World {
         let (done, dot) = match written {
             Ok(written) => written,
             // Nobody may take what there is not, or move what is gone.
-            Err(WriteError::Data(DataError::NoRights { .. } | DataError::NoItem | DataError::Crowded)) => {
+            Err(WriteError::Data(DataError::NoRights { .. } | DataError::NoItem)) => {
                 return self.after(number);
             }
             Err(error) => return broken("write", format!("a data type was refused: {error}")),
