@@ -3,6 +3,7 @@
 //! A replica id is derived from a device key, a space and a nonce, so nobody can write under another's id and a device
 //! can take a new one (a new *incarnation*) whenever reuse of a sequence number is possible.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -64,6 +65,16 @@ fn hash_parts(length: &[u8], domain: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         hasher.update(part);
     }
     *hasher.finalize().as_bytes()
+}
+
+/// The same hash over what `write` appends, `room` bytes or so. What is long and has to be put together first is put
+/// together behind its domain: only chunks that are there at once are hashed side by side.
+pub(crate) fn hash_written(domain: &[u8], room: usize, write: impl FnOnce(&mut Vec<u8>)) -> [u8; 32] {
+    let mut whole = Vec::with_capacity(1 + domain.len() + room);
+    whole.push(u8::try_from(domain.len()).expect("domains are short constants"));
+    whole.extend_from_slice(domain);
+    write(&mut whole);
+    *blake3::hash(&whole).as_bytes()
 }
 
 /// The first `N` bytes of a hash.
@@ -329,6 +340,15 @@ mod tests {
         let all = [id(1, 2, 3), id(9, 2, 3), id(1, 9, 3), id(1, 2, 9)];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_hashed_as_its_parts_are() {
+        for length in [0, 1, 255, 1024, 6145] {
+            let bytes = alloc::vec![7; length];
+            let written = hash_written(domain::TREE, length, |out| out.extend_from_slice(&bytes));
+            assert_eq!(written, hash(domain::TREE, &[&bytes]));
         }
     }
 

@@ -16,7 +16,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{Chain, ContentHash, ReplicaId, Root, domain, hash};
+use crate::id::{Chain, ContentHash, ReplicaId, Root, domain, hash, hash_written};
 
 /// Most live dots in a leaf.
 pub(crate) const LEAF_DOTS: usize = 256;
@@ -60,13 +60,13 @@ fn live_node(bits: u32, dots: &[(u64, ContentHash)]) -> [u8; 32] {
 
 /// The hash of a leaf, of its dots by rising seq.
 pub(crate) fn live_leaf(dots: &[(u64, ContentHash)]) -> [u8; 32] {
-    let mut bytes = Vec::with_capacity(1 + dots.len() * 24);
-    bytes.push(0);
-    for (seq, content) in dots {
-        bytes.extend_from_slice(&seq.to_le_bytes());
-        bytes.extend_from_slice(&content.0);
-    }
-    hash(domain::TREE, &[&bytes])
+    hash_written(domain::TREE, 1 + dots.len() * 24, |bytes| {
+        bytes.push(0);
+        for (seq, content) in dots {
+            bytes.extend_from_slice(&seq.to_le_bytes());
+            bytes.extend_from_slice(&content.0);
+        }
+    })
 }
 
 /// The hash of an inner node, of its children that are not empty, by rising index.
