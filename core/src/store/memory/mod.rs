@@ -23,6 +23,9 @@ use dots::Dots;
 use records::key_and_entries;
 use rows::Rows;
 
+/// Rows that a scan of dots fetches at once: a processor waits for about as many at one time, and for no more.
+const FETCHED: usize = 32;
+
 /// Sorted tables. Cloning it takes an image of a disk.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
@@ -174,10 +177,19 @@ impl MemoryStore {
         }
     }
 
-    fn write_dot(&self, (dot, row): (Dot, u32), out: &mut Vec<u8>) {
-        let hash = self.rows.hash_of(row, &dot).expect("a packed dot is that of an entry of its row");
-        out.extend_from_slice(&hash.0);
-        out.extend_from_slice(self.rows.key(row));
+    /// The same dots, their rows fetched some at a time: a few at first, since most scans end soon.
+    fn fetched(&self, mut dots: impl Iterator<Item = (Dot, u32)>) -> impl Iterator<Item = (Dot, u32)> {
+        let (mut some, mut at, mut window) = (Vec::new(), 0, 1);
+        core::iter::from_fn(move || {
+            if at == some.len() {
+                some.clear();
+                some.extend(dots.by_ref().take(window));
+                self.rows.fetch(some.iter().map(|(_, row)| *row));
+                (at, window) = (0, (window * 2).min(FETCHED));
+            }
+            at += 1;
+            some.get(at - 1).copied()
+        })
     }
 
     /// All of a table, for comparing and showing.
@@ -269,7 +281,7 @@ impl Store for MemoryStore {
             Table::Dots => {
                 let dot = Dot::from_bytes(key);
                 if let Some((dot, row)) = dot.and_then(|dot| Some((dot, self.dots.row(&dot)?))) {
-                    self.write_dot((dot, row), &mut value);
+                    self.rows.write_dot(row, &dot, &mut value);
                     return Ok(Some(value));
                 }
             }
@@ -289,8 +301,14 @@ impl Store for MemoryStore {
             Table::Dots => {
                 let (at, longer) = dot_at(first);
                 let packed = self.dots.from(at).filter(|(dot, _)| !longer || *dot != at);
-                let packed = packed.map(|(dot, row)| (dot.to_bytes(), (dot, row)));
-                merge(packed, plain, Ordering::Less, |dot, out| self.write_dot(dot, out), visit);
+                let packed = self.fetched(packed).map(|(dot, row)| (dot.to_bytes(), (dot, row)));
+                merge(
+                    packed,
+                    plain,
+                    Ordering::Less,
+                    |(dot, row), out| self.rows.write_dot(row, &dot, out),
+                    visit,
+                );
             }
             _ => merge(core::iter::empty::<([u8; 0], ())>(), plain, Ordering::Less, |(), _| {}, visit),
         }
@@ -310,7 +328,13 @@ impl Store for MemoryStore {
                 let last = self.dots.row(&at).filter(|_| longer).map(|row| (at, row));
                 let packed = last.into_iter().chain(self.dots.below(at));
                 let packed = packed.map(|(dot, row)| (dot.to_bytes(), (dot, row)));
-                merge(packed, plain, Ordering::Greater, |dot, out| self.write_dot(dot, out), visit);
+                merge(
+                    packed,
+                    plain,
+                    Ordering::Greater,
+                    |(dot, row), out| self.rows.write_dot(row, &dot, out),
+                    visit,
+                );
             }
             _ => merge(core::iter::empty::<([u8; 0], ())>(), plain, Ordering::Greater, |(), _| {}, visit),
         }
