@@ -41,7 +41,8 @@ pub trait Holder {
     fn remove(&mut self, dot: &Dot) -> Result<(), Self::Error>;
 
     /// Lets a live dot go that was killed elsewhere. Unless its author has two histories: then what was killed there, or
-    /// is not held there, may be another content, and a holder that knows may keep this one apart.
+    /// is not held there, may be another content, and a holder that knows may keep this one apart. Nothing happens when it
+    /// is not live.
     fn lose(&mut self, dot: &Dot, _how: Loss) -> Result<(), Self::Error> {
         self.remove(dot)
     }
@@ -76,8 +77,13 @@ pub struct Snapshot {
 pub fn apply<H: Holder>(holder: &mut H, delta: &Delta) -> Result<(), H::Error> {
     for (replica, runs) in delta.kills.iter() {
         for (first, last) in runs.iter() {
+            // A kill names a dot alone. Of a replica with two histories it may mean another content than the one held.
+            if first == last {
+                // Most runs are of one dot, and letting it go looks for it anyway.
+                holder.lose(&Dot::new(*replica, first), Loss::Named)?;
+                continue;
+            }
             for seq in holder.live_within(replica, first, last, usize::MAX)? {
-                // A kill names a dot alone. Of a replica with two histories it may mean another content than the one held.
                 holder.lose(&Dot::new(*replica, seq), Loss::Named)?;
             }
         }
