@@ -7,51 +7,73 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::VersionVector;
-use crate::codec::{self, BoundedBytes};
 use crate::error::CodecError;
 use crate::id::{Chain, Dot, ReplicaId, Signature};
-use crate::limits::DELTA_BYTES;
 use crate::row::Delta;
-use crate::row::stored::{take, take_array, take_varint};
+use crate::row::stored::{push_varint, take_array, take_varint};
 use crate::state::{Space, overlay};
 use crate::store::{Store, StoreError, Table};
 
-/// A stored delta.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Stored {
+/// A stored delta, its own bytes last: postcard's form of it, byte for byte, read in place.
+struct Stored<'a> {
     previous: Chain,
     signature: Option<Signature>,
-    delta: BoundedBytes<DELTA_BYTES>,
+    delta: &'a [u8],
 }
 
-impl Stored {
-    fn encode(previous: Chain, signature: Option<Signature>, delta: Vec<u8>) -> Vec<u8> {
-        let delta = BoundedBytes::new(delta).expect("a delta is within its limit");
-        codec::encode(&Self { previous, signature, delta })
+impl<'a> Stored<'a> {
+    fn encode(&self) -> Vec<u8> {
+        let Self { previous, signature, delta } = self;
+        let mut value = Vec::with_capacity(MORE_BYTES + delta.len());
+        value.extend_from_slice(&previous.0);
+        value.push(u8::from(signature.is_some()));
+        signature.iter().for_each(|signature| value.extend_from_slice(&signature.0));
+        push_varint(delta.len() as u64, &mut value);
+        value.extend_from_slice(delta);
+        value
+    }
+
+    fn decode(value: &'a [u8]) -> Result<Self, CodecError> {
+        let mut rest = value;
+        let previous = Chain(take_array(&mut rest)?);
+        let signature = match take_array(&mut rest)? {
+            [0] => None,
+            [1] => Some(Signature(take_array(&mut rest)?)),
+            _ => return Err(CodecError::Malformed),
+        };
+        let size = take_varint(&mut rest)?;
+        if size == rest.len() as u64 {
+            Ok(Self { previous, signature, delta: rest })
+        } else {
+            Err(CodecError::Malformed)
+        }
     }
 }
 
-/// Of a stored delta: its author, its last seq, and how many bytes it has. All that is asked of what is dropped, and read
-/// without the rest.
-fn decode_start(value: &[u8]) -> Result<(ReplicaId, u64, usize), CodecError> {
-    let mut rest = value;
-    take(&mut rest, size_of::<Chain>())?;
-    let signature = take(&mut rest, 1)?;
-    if signature == [1] {
-        take(&mut rest, size_of::<Signature>())?;
-    }
-    let size = take_varint(&mut rest)?;
-    let whole = rest.len();
-    let replica = ReplicaId::from_bytes(take_array(&mut rest)?);
-    let (first, len) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
-    let last = first.checked_add(len).and_then(|end| end.checked_sub(1)).ok_or(CodecError::Malformed)?;
-    if signature[0] > 1 || size != whole as u64 {
-        Err(CodecError::Malformed)
-    } else {
-        Ok((replica, last, whole))
+/// What is stored beside a delta, at most.
+const MORE_BYTES: usize = size_of::<Chain>() + 1 + size_of::<Signature>() + 5;
+
+/// How a delta begins: all that is asked of most that are only counted or dropped, and read without the rest.
+struct Start {
+    replica: ReplicaId,
+    first_seq: u64,
+    last_seq: u64,
+    /// Bytes of the delta.
+    size: usize,
+}
+
+impl Start {
+    /// Of a stored delta.
+    fn decode(value: &[u8]) -> Result<Self, CodecError> {
+        let mut rest = Stored::decode(value)?.delta;
+        let size = rest.len();
+        let replica = ReplicaId::from_bytes(take_array(&mut rest)?);
+        let (first_seq, len) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
+        let last_seq = first_seq.checked_add(len).and_then(|end| end.checked_sub(1));
+        let last_seq =
+            last_seq.filter(|last| 1 <= first_seq && first_seq <= *last).ok_or(CodecError::Malformed)?;
+        Ok(Self { replica, first_seq, last_seq, size })
     }
 }
 
@@ -71,12 +93,11 @@ pub(crate) struct LogRecord {
 
 pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<LogRecord, StoreError> {
     let arrival = key.try_into().map(u64::from_be_bytes);
-    let stored = codec::decode::<Stored>(value);
-    let (Ok(arrival), Ok(stored)) = (arrival, stored) else {
+    let (Ok(arrival), Ok(stored)) = (arrival, Stored::decode(value)) else {
         return Err(overlay::damaged(CodecError::Malformed));
     };
-    let delta = Delta::decode(&stored.delta).map_err(|_| overlay::damaged(CodecError::Malformed))?;
     let Stored { previous, signature, delta: bytes } = stored;
+    let delta = Delta::decode(bytes).map_err(|_| overlay::damaged(CodecError::Malformed))?;
     Ok(LogRecord { arrival, delta, previous, signature, size: bytes.len() })
 }
 
@@ -90,14 +111,14 @@ impl<S: Store> Space<S> {
     ) -> Result<(), StoreError> {
         let size = delta.len() as u64;
         let arrival = self.log.next.to_be_bytes().to_vec();
-        self.overlay.put(Table::Log, arrival, Stored::encode(previous, signature, delta));
+        self.overlay.put(Table::Log, arrival, Stored { previous, signature, delta: &delta }.encode());
         self.log.next += 1;
         self.log.bytes += size;
         while self.log.bytes > self.log_limit {
             let key = self.log.first.to_be_bytes();
             let value = self.overlay.get(Table::Log, &key)?;
-            let oldest = value.ok_or(CodecError::Malformed).and_then(|value| decode_start(&value));
-            let (replica, last_seq, size) = oldest.map_err(overlay::damaged)?;
+            let oldest = value.ok_or(CodecError::Malformed).and_then(|value| Start::decode(&value));
+            let Start { replica, last_seq, size, .. } = oldest.map_err(overlay::damaged)?;
             self.overlay.delete(Table::Log, key.to_vec());
             self.log.first += 1;
             self.log.bytes -= size as u64;
@@ -135,7 +156,7 @@ impl<S: Store> Space<S> {
     ) {
         let delta = delta.encode();
         self.log.bytes = self.log.bytes + delta.len() as u64 - record.size as u64;
-        let stored = Stored::encode(previous, signature, delta);
+        let stored = Stored { previous, signature, delta: &delta }.encode();
         self.overlay.put(Table::Log, record.arrival.to_be_bytes().to_vec(), stored);
     }
 
@@ -198,15 +219,15 @@ impl<S: Store> Space<S> {
         }
         let mut failed = None;
         self.overlay.store().scan_back(Table::Log, &start.to_be_bytes(), &mut |key, value| {
-            match decode(key, value) {
-                Ok(record) => {
-                    let known = peer.seq(&record.delta.replica).max(record.delta.first_seq - 1);
-                    if record.delta.last_seq() > known {
-                        start = record.arrival;
-                        missing = missing.saturating_sub(record.delta.last_seq() - known);
+            match (key.try_into().map(u64::from_be_bytes), Start::decode(value)) {
+                (Ok(arrival), Ok(Start { replica, first_seq, last_seq, .. })) => {
+                    let known = peer.seq(&replica).max(first_seq - 1);
+                    if last_seq > known {
+                        start = arrival;
+                        missing = missing.saturating_sub(last_seq - known);
                     }
                 }
-                Err(error) => failed = Some(error),
+                _ => failed = Some(overlay::damaged(CodecError::Malformed)),
             }
             if missing == 0 || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -235,5 +256,39 @@ impl<S: Store> Space<S> {
             }
         })?;
         failed.map_or(Ok(chain), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+    use crate::codec::{self, BoundedBytes};
+
+    type Posted = (Chain, Option<Signature>, BoundedBytes<1000>);
+
+    fn posted(signed: bool, delta: &[u8]) -> Vec<u8> {
+        let signature = signed.then_some(Signature([2; 64]));
+        codec::encode::<Posted>(&(Chain([1; 32]), signature, BoundedBytes::new(delta.to_vec()).unwrap()))
+    }
+
+    quickcheck! {
+        fn a_stored_delta_is_what_postcard_makes_of_it(signed: bool, delta: Vec<u8>) -> bool {
+            let bytes = posted(signed, &delta);
+            let stored = Stored::decode(&bytes).unwrap();
+            stored.delta == delta && stored.signature.is_some() == signed && stored.encode() == bytes
+        }
+
+        /// Whatever is done to the bytes: both readers take them, or both refuse them.
+        fn what_postcard_refuses_is_refused(signed: bool, delta: Vec<u8>, at: usize, byte: u8, cut: bool) -> bool {
+            let mut bytes = posted(signed, &delta);
+            let at = at % bytes.len();
+            bytes[at] ^= byte;
+            if cut {
+                bytes.truncate(at);
+            }
+            Stored::decode(&bytes).is_ok() == codec::decode::<Posted>(&bytes).is_ok()
+        }
     }
 }
