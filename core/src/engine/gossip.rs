@@ -110,11 +110,9 @@ impl<S: Store> Engine<S> {
     }
 
     fn gossiped_delta(&mut self, gossiped: &Gossiped) -> Result<Verdict, StoreError> {
-        let Some(received) = unpack_alone(&self.space.id, gossiped) else { return Ok(Verdict::Reject) };
-        let replica = received.delta.replica;
-        let message = signed_head(&self.space.id, &replica, received.delta.last_seq(), &received.chain);
-        let signed = self.space.identity.verify(&received.device, &message, &gossiped.signature);
-        let first_seq = received.delta.first_seq;
+        let Some(mut received) = unpack_alone(&self.space.id, gossiped) else { return Ok(Verdict::Reject) };
+        let signed = self.space.vouch(&mut received);
+        let (replica, first_seq) = (received.delta.replica, received.delta.first_seq);
         let starts = first_seq > 1 || received.previous == chain_start(&self.space.id, &replica);
         if !signed || !starts {
             return Ok(Verdict::Reject);

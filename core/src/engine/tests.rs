@@ -18,6 +18,7 @@ use crate::sync::message::{HelloVector, Message, Previous, VectorEntry, YouWere}
 
 mod expiry;
 mod feed;
+mod gossip;
 mod index;
 mod merging;
 mod presence;
@@ -343,7 +344,17 @@ fn a_history_that_no_hello_named_is_seen_before_its_bulk_counts() {
         .read_log(0, &mut |LogRecord { delta, previous, signature, .. }| {
             let bytes = delta.encode();
             let (chain, replaces) = (delta.chain(&space.id, &previous, &bytes), Vec::new());
-            heard.push_back(Received { delta, bytes, previous, chain, signature, device, nonce, replaces });
+            heard.push_back(Received {
+                delta,
+                bytes,
+                previous,
+                chain,
+                signature,
+                vouched: false,
+                device,
+                nonce,
+                replaces,
+            });
             core::ops::ControlFlow::Continue(())
         })
         .unwrap();

@@ -465,7 +465,7 @@ impl<S: Store> Space<S> {
         self.stats.deltas_written += 1;
         self.touch_head(own.replica);
         let (signature, replaces) = (Some(signature), Vec::new());
-        Some(Received { delta, bytes, previous, chain, signature, device, nonce, replaces })
+        Some(Received { delta, bytes, previous, chain, signature, vouched: false, device, nonce, replaces })
     }
 
     /// What a delta beginning at `first` depends on: everything known here, as the other replicas' maximal dots. Its

@@ -32,6 +32,8 @@ pub(crate) struct Received {
     pub(crate) chain: Chain,
     /// The author's signature on `chain`, if this is where a signature stands.
     pub(crate) signature: Option<Signature>,
+    /// That signature was found to hold.
+    pub(crate) vouched: bool,
     /// The author's key and nonce, already checked against its id; or as known here.
     pub(crate) device: DeviceKey,
     pub(crate) nonce: Nonce,
@@ -201,9 +203,15 @@ impl<S: Store> Space<S> {
 
     /// Whether its author has signed a delta, and with it all before it.
     fn signs(&self, received: &Received) -> bool {
-        let Received { delta, chain, signature, device, .. } = received;
-        let head = signed_head(&self.id, &delta.replica, delta.last_seq(), chain);
-        signature.is_some_and(|signature| self.identity.verify(device, &head, &signature))
+        let Received { delta, chain, signature, vouched, device, .. } = received;
+        let head = || signed_head(&self.id, &delta.replica, delta.last_seq(), chain);
+        *vouched || signature.is_some_and(|signature| self.identity.verify(device, &head(), &signature))
+    }
+
+    /// The same for one that has to be judged at once. It is not asked again, however often it has to wait.
+    pub(crate) fn vouch(&self, received: &mut Received) -> bool {
+        received.vouched = self.signs(received);
+        received.vouched
     }
 
     pub(super) fn fit(&self, received: &Received, ahead: &Ahead, replay: bool) -> Fit {
@@ -269,7 +277,7 @@ impl<S: Store> Space<S> {
 
     /// Applies a delta that fits.
     pub(super) fn apply_linked(&mut self, received: Received) -> Result<(), StoreError> {
-        let Received { delta, bytes, previous, chain, signature, device, nonce, replaces } = received;
+        let Received { delta, bytes, previous, chain, signature, device, nonce, replaces, .. } = received;
         let replica = delta.replica;
         replaces.into_iter().for_each(|(put, killed)| self.replaced.note(put, Some(killed)));
         self.overlay.acting = Some(Origin { author: replica, local: false });

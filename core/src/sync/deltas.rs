@@ -180,7 +180,8 @@ impl<'a, S: Store> Linker<'a, S> {
         self.tails.named |= !replaces.is_empty();
         self.tails.heads.insert(delta.replica, Tail { seq: delta.last_seq(), chain, intro });
         let Intro { device, nonce } = intro;
-        Ok(Received { delta, bytes, previous, chain, signature: None, device, nonce, replaces })
+        let (signature, vouched) = (None, false);
+        Ok(Received { delta, bytes, previous, chain, signature, vouched, device, nonce, replaces })
     }
 
     /// The head at the end of a run whose whole chain is told and leaves the signed history known here. Whether it is
@@ -307,6 +308,6 @@ pub(crate) fn unpack_alone(space: &SpaceId, gossiped: &Gossiped) -> Option<Recei
     }
     let (bytes, previous) = (gossiped.delta.to_vec(), gossiped.previous);
     let chain = delta.chain(space, &previous, &bytes);
-    let signature = Some(gossiped.signature);
-    Some(Received { delta, bytes, previous, chain, signature, device, nonce, replaces: Vec::new() })
+    let (signature, vouched, replaces) = (Some(gossiped.signature), false, Vec::new());
+    Some(Received { delta, bytes, previous, chain, signature, vouched, device, nonce, replaces })
 }
