@@ -546,8 +546,8 @@ fn live() -> Section {
 
 const WRITES_WHY: &str = "a row is found by its key three times over: in the transaction, in memory above the store, in the store, \
     and its dot in the last two; comparing keys and allocating take a quarter of the instructions, hashes a tenth";
-const ROOT_WHY: &str = "signatures are made and verified on both sides, frames are deflated, and every change is a row and a dot in \
-    sorted tables of bytes";
+const ROOT_WHY: &str = "roots prove at the beginning and at the end that both hold the same: where one of 256 rows has changed, all of \
+    them are hashed again; and every change is a row and a dot in sorted tables of bytes";
 const HEAP_WHY: &str =
     "a row is one record with its key, time and hash in full, and its place by key and by dot";
 const SAVED_WHY: &str =
