@@ -69,7 +69,7 @@ impl LwwMapView {
     /// When what [`LwwMapView::get`] shows expires, if it does, in milliseconds since 1970.
     pub fn expires<R: ReadRows>(&self, rows: &R, key: impl Into<Value>) -> Result<Option<u64>, R::Error> {
         let row = rows_of::row_of(&self.0, &key.into())?;
-        Ok(rows_of::newest(&rows.entries(&row)?).and_then(|newest| expiry(&row, newest)))
+        Ok(rows_of::newest(&rows.entries(&row)?).and_then(|newest| expiry(row.kind(), &newest.payload)))
     }
 
     /// Removes a key as far as the writer sees it. Nothing is written for one that is not there.

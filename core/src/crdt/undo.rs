@@ -35,7 +35,7 @@ use super::counter::{Totals, noted, own_total, payload, reset_row, total_row};
 use super::{BoundedCounterView, OnceKey, once};
 use crate::codec;
 use crate::id::ReplicaId;
-use crate::row::{Act, Carry, Did, Entry, Kind, Named, Payload, RowKey, Undone, WriteRows};
+use crate::row::{Act, Carry, Did, Entry, Kind, Named, Payload, RowKey, Undone, WriteRows, expiry};
 use crate::value::Value;
 
 /// What became of a row.
@@ -81,7 +81,7 @@ fn write_back<W: WriteRows>(rows: &mut W, did: &Did) -> Result<Fate, W::Error> {
     if !is_empty && !did.is_untouched(&live) {
         return Ok(Fate::Left);
     }
-    match shown(did) {
+    match shown(did, rows.wall_ms()) {
         Some(payload) => rows.put(key, payload)?,
         None if is_keyed(&key) => rows.put(key, once::payload(0))?,
         None => rows.remove(key)?,
@@ -93,8 +93,8 @@ fn is_keyed(key: &RowKey) -> bool {
     key.kind() == Kind::PN_COUNTER && OnceKey::names(key)
 }
 
-/// What a row showed before, as one payload.
-fn shown(did: &Did) -> Option<Payload> {
+/// What a row showed before, as one payload; nothing that has expired since.
+fn shown(did: &Did, now: u64) -> Option<Payload> {
     let payloads = || did.before.iter().map(|was| &was.payload);
     let is_on = |payload: &&Payload| Value::decode(payload) == Ok(Value::Bool(true));
     let kind = did.key.kind();
@@ -105,6 +105,10 @@ fn shown(did: &Did) -> Option<Payload> {
         Kind::PN_COUNTER if is_note && did.before.len() > 1 => {
             let notes = payloads().filter_map(|payload| codec::decode::<Totals>(payload).ok());
             return Some(payload(&notes.fold(Totals::default(), Totals::max)));
+        }
+        kind if kind.may_expire() => {
+            let lasts = |payload: &&Payload| expiry(kind, payload).is_none_or(|millis| millis > now);
+            return payloads().find(lasts).cloned();
         }
         _ => None,
     };

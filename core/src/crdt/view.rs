@@ -136,7 +136,9 @@ pub(super) fn payload_for<W: WriteRows>(
     time_to_live: Duration,
 ) -> Result<Payload, DataError> {
     let millis = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
-    let until = payload.until(rows.time().millis().saturating_add(millis));
+    // Where clocks elsewhere are fast it is to last there, too.
+    let now = rows.wall_ms().max(rows.time().millis());
+    let until = payload.until(now.saturating_add(millis));
     until.ok_or(DataError::Value(ValueError::TooLong))
 }
 

@@ -103,6 +103,12 @@ pub trait WriteRows: ReadRows {
     /// When it writes: no later than its entries will say, and later than all that it can see.
     fn time(&self) -> Timestamp;
 
+    /// The clock on the wall, in milliseconds since 1970, by which reads tell what has expired. The time of a transaction may lie
+    /// before it, if it joins others, and after it, if clocks elsewhere are fast.
+    fn wall_ms(&self) -> u64 {
+        self.time().millis()
+    }
+
     /// A name that nobody else gives: a dot of the author, burnt by this transaction if it writes anything at all. It need
     /// not be that of any entry.
     fn fresh(&mut self) -> Dot;

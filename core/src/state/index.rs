@@ -138,7 +138,7 @@ impl Index {
     /// Where a row with these entries is listed: once for each time at which one of them expires, or once by what it holds.
     fn places(&self, key: &RowKey, entries: &[Entry]) -> BTreeSet<Vec<u8>> {
         if self.spec.is_expiry() {
-            let times = entries.iter().filter_map(|entry| expiry(key, entry));
+            let times = entries.iter().filter_map(|entry| expiry(key.kind(), &entry.payload));
             return times
                 .map(|at| [&begins(self.number), &at.to_be_bytes()[..], key.as_bytes()].concat())
                 .collect();

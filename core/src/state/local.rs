@@ -248,6 +248,10 @@ impl<S: Store> WriteRows for Transaction<'_, S> {
         self.provisional.1
     }
 
+    fn wall_ms(&self) -> u64 {
+        self.reader.wall_ms
+    }
+
     fn fresh(&mut self) -> Dot {
         let first = self.provisional.0;
         self.names += 1;

@@ -4,23 +4,26 @@
 //! To the oracle their transactions are rows like all others, as a recorder sees them on their way, so everything that it
 //! checks holds for them too. What the types promise on top is checked here: a bounded counter is never below zero while no
 //! id has two histories, whoever crashed, was restored or renamed what it wrote; a list shows each item once; a log is in order;
-//! a row is shown until it expires and no longer, and nobody removes one that has not, or not for long.
+//! a row is shown until it expires and no longer, and nobody removes one that has not, or not for long. What is taken back at
+//! once is as it was before.
 //!
 //! The ledger of forks tells puts by the number that each payload begins with. Payloads of types have none, so it leaves
 //! them out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rejoin_core::clock::Timestamp;
-use rejoin_core::crdt::{BoundedCounterView, ListView, LogView, LwwMapView};
-use rejoin_core::engine::{ReadError, Transaction, WriteError};
+use rejoin_core::crdt::{BoundedCounterView, ItemId, Keys, ListView, LogView, LwwMapView};
+use rejoin_core::engine::{Now, ReadError, Transaction, WriteError};
 use rejoin_core::row::{DataError, Entry, Object, Payload, ReadRows, RowKey, VisitRows, WriteRows, expiry};
 use rejoin_core::store::MemoryStore;
-use rejoin_core::{Dot, ReplicaId};
+use rejoin_core::{Dot, ReplicaId, Value};
 
 use crate::counters::Sometimes;
 use crate::draw::Draw;
+use crate::machine::Machine;
 use crate::oracle::{Violation, broken};
 use crate::workload::Done;
 use crate::world::World;
@@ -81,6 +84,10 @@ impl WriteRows for Recorder<'_, '_> {
         self.tx.time()
     }
 
+    fn wall_ms(&self) -> u64 {
+        self.tx.wall_ms()
+    }
+
     fn fresh(&mut self) -> Dot {
         self.tx.fresh()
     }
@@ -109,6 +116,7 @@ impl World {
         let Self { machines, now, .. } = self;
         let machine = &mut machines[number];
         let clocks = machine.now(*now);
+        let before = Shown::at(machine, clocks)?;
         let written = machine.engine_mut().write(clocks, |tx| {
             let mut recorder = Recorder { tx, done: BTreeMap::new() };
             act(&mut recorder, &others, &mut draw)?;
@@ -128,8 +136,49 @@ impl World {
         self.trace.note(self.now, number, b"views", say);
         self.record(number, &done, dot, Some(BTreeMap::new()))?;
         self.after(number)?;
+        if dot.is_some() {
+            let after = Shown::at(&self.machines[number], clocks)?;
+            self.maybe_take_back(number, &mut draw, [&before, &after])?;
+        }
         self.sweep(number)?;
         self.check_views(number)
+    }
+
+    /// Takes back what was done just now, and does it again: nobody has written since, so all is as it was, and as it became.
+    fn maybe_take_back(
+        &mut self,
+        number: usize,
+        draw: &mut Draw,
+        [before, after]: [&Shown; 2],
+    ) -> Result<(), Violation> {
+        // Kept from the second time on: what was done before that cannot be taken back.
+        if self.machines[number].engine().undo_limit() == 0 {
+            let kept = self.machines[number].engine_mut().keep_undo(20);
+            kept.or_else(|error| broken("write", format!("undo is refused: {error}")))?;
+            return self.after(number);
+        }
+        let turns = usize::try_from(draw.below(3)).unwrap_or(0);
+        for (turn, wanted) in [before, after].into_iter().take(turns).enumerate() {
+            let (machine, now) = (&mut self.machines[number], self.now);
+            let clocks = machine.now(now);
+            let rows = sound(machine.rows().map_err(ReadError::from))?;
+            let engine = machine.engine_mut();
+            let undone = if turn == 0 { engine.undo(clocks) } else { engine.redo(clocks) };
+            let (undone, dot) =
+                undone.or_else(|error| broken("write", format!("undo is refused: {error}")))?;
+            if undone.is_none() {
+                return broken("undo", "what was just done cannot be taken back");
+            }
+            let done = changed(&rows, &sound(machine.rows().map_err(ReadError::from))?);
+            let is = Shown::at(machine, clocks)?;
+            if is != *wanted {
+                return broken("undo", format!("turn {turn} shows {is:?}, not {wanted:?}"));
+            }
+            self.counters.saw(Sometimes::TakenBack);
+            self.record(number, &done, dot, Some(BTreeMap::new()))?;
+            self.after(number)?;
+        }
+        Ok(())
     }
 
     /// Lets a machine remove what has expired long ago, as its host does from time to time.
@@ -141,7 +190,9 @@ impl World {
         let swept = machine.engine_mut().sweep(clocks);
         let swept = swept.or_else(|error| broken("write", format!("a sweep was refused: {error}")))?;
         for key in &swept.rows {
-            let is_over = |entry| expiry(key, entry).is_some_and(|at| at + leave <= clocks.wall_ms);
+            let is_over = |entry: &Entry| {
+                expiry(key.kind(), &entry.payload).is_some_and(|at| at + leave <= clocks.wall_ms)
+            };
             if !before.get(key).is_some_and(|row| row.iter().all(is_over)) {
                 return broken("expiry", format!("{key:?} was removed before its time"));
             }
@@ -175,13 +226,48 @@ impl World {
             return broken("bound", format!("the bounded counter stands at {stock}"));
         }
         for (key, row) in sound(self.machines[number].rows().map_err(ReadError::from))? {
-            let lasts = |entry: &&Entry| expiry(&key, entry).is_none_or(|at| at > clocks.wall_ms);
+            let lasts =
+                |entry: &&Entry| expiry(key.kind(), &entry.payload).is_none_or(|at| at > clocks.wall_ms);
             if is_view(&key) && sound(reader.entries(&key))?.len() != row.iter().filter(lasts).count() {
                 return broken("expiry", format!("{key:?} does not show what has not expired"));
             }
         }
         Ok(())
     }
+}
+
+/// What types that can be taken back exactly show.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    list: Vec<(ItemId, Value)>,
+    log: Vec<Value>,
+    map: Vec<(Value, Value)>,
+}
+
+impl Shown {
+    fn at(machine: &Machine, clocks: Now) -> Result<Self, Violation> {
+        let (views, reader) = (Views::new(), machine.engine().reader_at(clocks));
+        let list = sound(views.list.items(&reader))?;
+        let log = sound(views.log.tail(&reader, usize::MAX))?;
+        let mut map = Vec::new();
+        sound(views.map.visit(&reader, &Keys::All, |key, value| {
+            map.push((key, value));
+            ControlFlow::Continue(())
+        }))?;
+        let list = list.into_iter().map(|item| (item.id, item.value)).collect();
+        Ok(Self { list, log: log.into_iter().map(|line| line.value).collect(), map })
+    }
+}
+
+/// What an own transaction has done between two states.
+fn changed(before: &[(RowKey, Vec<Entry>)], after: &[(RowKey, Vec<Entry>)]) -> Done {
+    let before: BTreeMap<&RowKey, &Vec<Entry>> = before.iter().map(|(key, row)| (key, row)).collect();
+    let after: BTreeMap<&RowKey, &Vec<Entry>> = after.iter().map(|(key, row)| (key, row)).collect();
+    let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| ((*key).clone(), None));
+    let new = after.iter().filter(|(key, row)| before.get(*key) != Some(*row));
+    let new = new.map(|(key, row)| ((*key).clone(), row.first().map(|entry| entry.payload.clone())));
+    let all: BTreeMap<RowKey, Option<Payload>> = gone.chain(new).collect();
+    all.into_iter().collect()
 }
 
 fn sound<T>(read: Result<T, ReadError>) -> Result<T, Violation> {

@@ -102,6 +102,25 @@ fn what_has_expired_is_not_shown_and_is_part_of_the_root_all_the_same() {
     pair.engines.iter_mut().for_each(sound);
 }
 
+/// Transactions that wait for one commit have one time; what they write lives from when they were made.
+#[test]
+fn time_to_live_counts_from_the_transaction_and_not_from_its_delta() {
+    let mut one = engine(1, 1, 0, MemoryStore::new());
+    put(&mut one, NOW, "first", 1, Some(1000));
+    put(&mut one, at(5000), "second", 2, Some(1000));
+    assert_eq!(map().expires(&one.reader(), "second"), Ok(Some(NOW.wall_ms + 6000)));
+    // Undone, an older value shows again for as long as it has left.
+    one.keep_undo(5).unwrap();
+    put(&mut one, at(5500), "second", 3, Some(100));
+    assert!(one.undo(at(5599)).unwrap().0.is_some_and(|undone| (undone.rows, undone.left) == (1, 0)));
+    assert_eq!((shown(&one, at(5999)).len(), shown(&one, at(6000)).len()), (1, 0));
+    put(&mut one, at(7000), "third", 3, Some(100));
+    assert!(
+        one.undo(at(7100)).unwrap().0.is_some_and(|undone| (undone.rows, undone.left) == (0, 1)),
+        "it is gone"
+    );
+}
+
 #[test]
 fn each_is_told_once_when_its_time_comes() {
     let mut pair = apart(0);
