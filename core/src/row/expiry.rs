@@ -101,7 +101,6 @@ mod tests {
         assert!(Value::decode(&[MARK]).is_err());
         let payload = Payload::new(&b"x"[..]).unwrap().until(5).unwrap();
         for kind in 0..=u8::MAX {
-            let key = Object::new(Kind(kind), "a").unwrap().row(b"").unwrap();
             assert_eq!(expiry(Kind(kind), &payload).is_some(), Kind(kind).may_expire());
         }
         let key = Object::new(Kind::LWW_MAP, "a").unwrap().row(b"").unwrap();
