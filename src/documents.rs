@@ -5,7 +5,7 @@
 //!
 //! Locks are taken in one order: the replica's, this one's, a document's. Nobody waits for a replica with a document in hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rejoin_core::crdt::DocumentView;
@@ -27,6 +27,8 @@ struct Held {
 #[derive(Default)]
 struct Inner {
     held: HashMap<DocumentView, Held>,
+    /// The same by when they were used last: with thousands of small ones nobody has time to look at all.
+    order: BTreeMap<u64, DocumentView>,
     bytes: usize,
     uses: u64,
 }
@@ -52,9 +54,11 @@ impl Documents {
         let mut inner = lock(&self.inner);
         inner.uses += 1;
         let used = inner.uses;
+        inner.order.insert(used, view.clone());
         if let Some(held) = inner.held.get_mut(view) {
-            held.used = used;
-            return held.shared.clone();
+            let (shared, before) = (held.shared.clone(), std::mem::replace(&mut held.used, used));
+            inner.order.remove(&before);
+            return shared;
         }
         let shared = Arc::new(Mutex::new(Loaded::new(view.clone())));
         inner.held.insert(view.clone(), Held { shared: shared.clone(), bytes: 0, used });
@@ -68,8 +72,8 @@ impl Documents {
         let before = std::mem::replace(&mut held.bytes, bytes);
         inner.bytes = inner.bytes + bytes - before;
         while inner.bytes > self.limit && inner.held.len() > 1 {
-            let oldest = inner.held.iter().min_by_key(|(_, held)| held.used).map(|(view, _)| view.clone());
-            let Some(gone) = oldest.and_then(|view| inner.held.remove(&view)) else { break };
+            let Some((_, oldest)) = inner.order.pop_first() else { break };
+            let Some(gone) = inner.held.remove(&oldest) else { break };
             inner.bytes -= gone.bytes;
         }
     }
@@ -78,6 +82,7 @@ impl Documents {
     #[cfg(test)]
     fn held(&self) -> (usize, usize) {
         let inner = lock(&self.inner);
+        assert_eq!(inner.held.len(), inner.order.len());
         (inner.held.len(), inner.bytes)
     }
 }

@@ -221,6 +221,7 @@ impl World {
             if entry.owner == number {
                 let durable = entry.durable;
                 self.oracle.record.withdraw(author, durable);
+                self.lost_words(author, durable + 1);
             }
         }
     }
@@ -314,6 +315,7 @@ impl World {
         let durable = others.clone().any(|(_, other)| other.disk.vector().seq(author) >= first);
         let memory = others.clone().any(|(_, other)| other.view.vector.seq(author) >= first);
         self.oracle.forget_roots();
+        self.lost_words(author, first);
         let entry = &mut self.oracle.record.authors[author];
         if !durable && !memory && entry.told < first {
             entry.durable = entry.durable.min(first - 1);

@@ -69,6 +69,7 @@ sometimes! {
     FeedFolded => "change feed folded",
     ViewUsed => "data types used",
     Swept => "expired rows removed",
+    WordWritten => "words written into documents",
     TakenBack => "data types taken back",
     FeedGap => "gap in a change feed",
     ForkKept => "lost to a fork, kept in a table",

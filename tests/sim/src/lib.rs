@@ -21,6 +21,7 @@ mod check;
 pub mod clock;
 pub mod counters;
 pub mod disk;
+pub mod documents;
 pub mod draw;
 pub mod faults;
 pub mod forks;

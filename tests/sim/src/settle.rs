@@ -155,6 +155,7 @@ impl World {
         if self.hostile {
             return Ok(());
         }
+        self.check_words()?;
         let vector = &self.machines[0].view.vector;
         for (number, author) in self.oracle.record.authors.iter().enumerate() {
             if self.oracle.exact && vector.seq(number) < author.saved {

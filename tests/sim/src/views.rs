@@ -1,4 +1,4 @@
-//! Apps that use data types: lists, logs, bounded counters, and maps whose rows expire, now and then, in schedules with a
+//! Apps that use data types: lists, logs, bounded counters, documents, and maps whose rows expire, now and then, in schedules with a
 //! change feed.
 //!
 //! To the oracle their transactions are rows like all others, as a recorder sees them on their way, so everything that it
@@ -22,6 +22,7 @@ use rejoin_core::store::MemoryStore;
 use rejoin_core::{Dot, ReplicaId, Value};
 
 use crate::counters::Sometimes;
+use crate::documents;
 use crate::draw::Draw;
 use crate::machine::Machine;
 use crate::oracle::{Violation, broken};
@@ -119,10 +120,10 @@ impl World {
         let before = Shown::at(machine, clocks)?;
         let written = machine.engine_mut().write(clocks, |tx| {
             let mut recorder = Recorder { tx, done: BTreeMap::new() };
-            act(&mut recorder, &others, &mut draw)?;
-            Ok::<_, WriteError>(recorder.done.into_iter().collect::<Done>())
+            let words = act(&mut recorder, &others, &mut draw)?;
+            Ok::<_, WriteError>((recorder.done.into_iter().collect::<Done>(), words))
         });
-        let (done, dot) = match written {
+        let ((done, words), dot) = match written {
             Ok(written) => written,
             // Nobody may take what there is not, or move what is gone.
             Err(WriteError::Data(DataError::NoRights { .. } | DataError::NoItem)) => {
@@ -136,7 +137,9 @@ impl World {
         self.trace.note(self.now, number, b"views", say);
         self.record(number, &done, dot, Some(BTreeMap::new()))?;
         self.after(number)?;
-        if dot.is_some() {
+        if let Some(dot) = dot {
+            let author = self.oracle.record.enter(dot.replica, number);
+            self.wrote_words(author, dot.seq, words);
             let after = Shown::at(&self.machines[number], clocks)?;
             self.maybe_take_back(number, &mut draw, [&before, &after])?;
         }
@@ -274,8 +277,12 @@ fn sound<T>(read: Result<T, ReadError>) -> Result<T, Violation> {
     read.or_else(|error| broken("store", format!("{error}")))
 }
 
-fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Result<(), WriteError> {
-    let views = Views::new();
+fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Result<Vec<String>, WriteError> {
+    let (views, mut words) = (Views::new(), Vec::new());
+    // A document is loaded whole for this.
+    if draw.chance(300) {
+        words.extend(documents::write(tx, draw)?);
+    }
     for _ in 0..draw.range(1, 3) {
         let items = views.list.items(tx)?;
         let item = draw.pick(&items).map(|item| item.id);
@@ -306,5 +313,5 @@ fn act(tx: &mut Recorder<'_, '_>, others: &[ReplicaId], draw: &mut Draw) -> Resu
             _ => views.stock.decrement(tx, draw.range(1, 6))?,
         }
     }
-    Ok(())
+    Ok(words)
 }

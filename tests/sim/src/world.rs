@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rejoin_core::engine::{GossipId, Input};
 
 use crate::counters::{Counters, Sometimes};
+use crate::documents::Word;
 use crate::draw::{Draw, stream};
 use crate::faults::Faults;
 use crate::host::kind_of;
@@ -53,6 +54,8 @@ pub(crate) struct World {
     pub(crate) cut_after: Option<u8>,
     /// How machines keep their change feed, if they do.
     pub(crate) feeds: Option<Feeds>,
+    /// What apps have written into their document.
+    pub(crate) words: Vec<Word>,
     /// The faults are over.
     pub(crate) settling: bool,
     /// Frames sent and messages published.
@@ -84,6 +87,7 @@ impl World {
             hostile: false,
             cut_after: None,
             feeds: plan.has_feed().then(|| Feeds::of(seed)),
+            words: Vec::new(),
             settling: false,
             sent: 0,
             judging: BTreeMap::new(),
