@@ -110,6 +110,9 @@ const SCRIPT: &[(&str, &[&str], Option<&str>)] = &[
     ("undo", &["undo", "board"], None),
     ("redo", &["redo", "board"], None),
     ("undo-off", &["undo", "board", "--keep", "0"], None),
+    ("here-set", &["here", "board", "--set", "me"], None),
+    ("here-clear", &["here", "board", "--clear"], None),
+    ("here", &["here", "board"], None),
     ("forget", &["forget", "board", "board", "--even-so"], None),
 ];
 
