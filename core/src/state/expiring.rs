@@ -4,6 +4,7 @@
 //! a scan. A store that is begun has the index from its first commit on; one that comes from an image, or from an older
 //! version, builds it in steps as any other.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -98,8 +99,12 @@ impl<S: Store> Space<S> {
             due.push((at, key));
             ControlFlow::Continue(())
         })?;
-        let (mut rows, mut entries) = (Vec::new(), 0);
+        // Entries that were written apart are two places in the list, and one row.
+        let (mut rows, mut entries) = (BTreeSet::new(), 0);
         for (at, key) in due {
+            if rows.contains(&key) {
+                continue;
+            }
             let row = self.overlay.row(&key)?;
             if entries + row.len() > SWEEP && !rows.is_empty() {
                 *from = Some((at, key));
@@ -107,13 +112,13 @@ impl<S: Store> Space<S> {
             }
             if self.may_remove(&key, &row, until, all) {
                 entries += row.len();
-                rows.push(key);
+                rows.insert(key);
             }
         }
         let ((), dot) = self.unnoted(|space| {
             space.transact(now, |tx| rows.iter().try_for_each(|key| tx.remove(key.clone())))
         })?;
-        Ok((rows, dot))
+        Ok((rows.into_iter().collect(), dot))
     }
 
     /// Whether nothing of a row lasts, and it is this device's to remove, or everybody's are.

@@ -165,6 +165,9 @@ fn an_hour_later_its_author_or_a_hub_removes_it() {
     put(&mut pair.engines[1], NOW, "theirs", 2, Some(1000));
     put(&mut pair.engines[0], NOW, "both", 3, Some(1000));
     put(&mut pair.engines[1], NOW, "both", 4, None);
+    // Both go, at different times: two places in the list, one row.
+    put(&mut pair.engines[0], NOW, "twice", 3, Some(1000));
+    put(&mut pair.engines[1], NOW, "twice", 4, Some(2000));
     put(&mut pair.engines[0], NOW, "anew", 5, Some(1000));
     pair.save();
     pair.meet(2, |_, _| {});
@@ -184,7 +187,7 @@ fn an_hour_later_its_author_or_a_hub_removes_it() {
     pair.check_same();
     // A hub takes what its author leaves.
     pair.engines[0].config.hub = true;
-    assert_eq!(sweep(&mut pair, 0, 2 * HOUR).rows, [row("theirs")]);
+    assert_eq!(sweep(&mut pair, 0, 2 * HOUR).rows, [row("theirs"), row("twice")]);
     pair.save();
     pair.meet(5, |_, _| {});
     pair.check_same();
