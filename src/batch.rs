@@ -46,10 +46,7 @@ impl<'a, 'tx> Batch<'a, 'tx> {
     ) {
         if self.failed.is_none() {
             let done = view.and_then(|view| {
-                if !self.checked.contains(view.object()) {
-                    check_first(self.transaction, view.object())?;
-                    self.checked.insert(view.object().clone());
-                }
+                self.check(view.object())?;
                 act(view, self.transaction).map_err(Error::from)
             });
             self.failed = done.err();
@@ -188,6 +185,19 @@ impl<'a, 'tx> Batch<'a, 'tx> {
             document.edit_within(view, tx, |loaded, tx| loaded.put(tx, path, &value_of(data)?))
         };
         self.act(document.0.in_batch(self.space), put);
+    }
+
+    /// What every write of a handle looks at first: whether the path of an object that has no rows yet is free for its kind.
+    /// For views of your own.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] when another kind has rows there.
+    pub fn check(&mut self, object: &Object) -> Result<()> {
+        if !self.checked.contains(object) {
+            check_first(self.transaction, object)?;
+            self.checked.insert(object.clone());
+        }
+        Ok(())
     }
 
     /// The transaction itself, for views of your own: everything in [`crate::core::crdt`] reads and writes on it.

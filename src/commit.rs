@@ -31,6 +31,11 @@ impl<T> Commit<T> {
         self.outcome.as_ref().ok().map(|(value, _)| value)
     }
 
+    /// Whether the change could be made: it shows, and there is something to wait for.
+    pub fn is_made(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
     /// Names the change, and all that this device had seen when it made it: whoever [has seen](crate::Space::read_after) the
     /// token shows it. `None` when nothing was changed, or could be. Worth something once the change is on this disk.
     pub fn token(&self) -> Option<Token> {

@@ -10,11 +10,13 @@ use rejoin_core::error::KeyError as PathError;
 use rejoin_core::row::{DataError, Kind};
 use rejoin_core::store::StoreError;
 use rejoin_core::value::ValueError;
+#[cfg(not(target_family = "wasm"))]
 use rejoin_net::backup::BackupError;
 use rejoin_net::keys::KeyError;
+use rejoin_net::network::NetworkError;
 use rejoin_net::replica::{Lost, Missing};
+#[cfg(not(target_family = "wasm"))]
 use rejoin_net::store::{LockError, OpenError as FileError};
-use rejoin_net::swarm::NetworkError;
 use thiserror::Error;
 
 use crate::TicketError;
@@ -27,6 +29,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Another process has the data directory open, or it cannot be locked.
+    #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A file or folder cannot be read or made.
@@ -41,6 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The file of a space cannot be opened.
+    #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     File(#[from] FileError),
     /// The contents of a space cannot be used.
@@ -136,6 +140,7 @@ pub enum Error {
     )]
     UndoOff,
     /// A backup was not made, or not read.
+    #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// A backup is not restored over what is there.
@@ -215,10 +220,13 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without anything being changed by hand.
     pub fn is_retryable(&self) -> bool {
+        #[cfg(not(target_family = "wasm"))]
+        if matches!(self, Self::Lock(_)) {
+            return true;
+        }
         matches!(
             self,
-            Self::Lock(_)
-                | Self::NotConfirmed { .. }
+            Self::NotConfirmed { .. }
                 | Self::NotSeen { .. }
                 | Self::Network(NetworkError::Dial { .. })
                 | Self::NotInSync { .. }

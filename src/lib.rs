@@ -38,7 +38,10 @@ pub use handles::{
 };
 pub use incident::{Incident, Quarantined, What};
 pub use lost::Lost;
-pub use node::{Builder, Node, Restore, Salvage, Salvaged, name_in, verify_backup};
+pub use node::{Builder, Node};
+#[cfg(not(target_family = "wasm"))]
+pub use node::{Restore, Salvage, Salvaged, name_in, verify_backup};
+pub use place::{Kept, Shelf};
 pub use presence::{Here, Presence};
 pub use projection::Projection;
 pub use rejoin_core as core;
@@ -48,6 +51,7 @@ pub use rejoin_core::engine::Undone;
 pub use rejoin_core::feed::{Cursor, Origin};
 pub use rejoin_core::{Causality, Token, Value, VersionVector};
 pub use rejoin_net as net;
+#[cfg(not(target_family = "wasm"))]
 pub use rejoin_net::backup::{BackupError, Progress, Saved};
 pub use rejoin_net::replica::{Missing, Status, SyncReport};
 pub use rejoin_net::{Multiaddr, PeerId};

@@ -1,24 +1,28 @@
 //! A space: what is shared, and with whom.
 
 use std::marker::PhantomData;
+#[cfg(not(target_family = "wasm"))]
 use std::path::Path;
 use std::sync::Arc;
 
+use rejoin_core::engine::{ReadError, Reader};
 use rejoin_core::id::Root;
 use rejoin_core::identity::{Ed25519, Genesis};
 use rejoin_core::row::Kind;
 use rejoin_core::store::StoreError;
-use rejoin_core::{ReplicaId, SpaceId, VersionVector, codec};
+use rejoin_core::{Dot, ReplicaId, SpaceId, VersionVector, codec};
 use rejoin_net::Multiaddr;
-use rejoin_net::replica::{News, Replica};
-use rejoin_net::swarm::Network;
+use rejoin_net::network::Network;
+use rejoin_net::replica::{News, Replica, Storage};
 
 use crate::handles::At;
-use crate::node::{backup, blocking};
+#[cfg(not(target_family = "wasm"))]
+use crate::node::backup;
+use crate::node::blocking;
 use crate::place::Facts;
 use crate::{
     Batch, BoundedCounter, Changes, Commit, Counter, Error, Flag, Grant, Incident, List, Log, Map,
-    MultiRegister, Quarantined, Register, Result, Saved, Set, Snapshot, Status, Ticket, Watch, What,
+    MultiRegister, Quarantined, Register, Result, Set, Snapshot, Status, Ticket, Watch, What,
 };
 
 pub use rejoin_net::replica::PeerStatus as Peer;
@@ -30,6 +34,7 @@ pub(crate) mod fact {
     pub(crate) const PEERS: &str = "peers";
     pub(crate) const ELSEWHERE: &str = "elsewhere";
     pub(crate) const LEFT: &str = "left";
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) const SALVAGED: &str = "salvaged";
 }
 
@@ -142,6 +147,12 @@ impl Space {
         crate::Document(At::new(self, path))
     }
 
+    /// Reads with views of your own: everything in [`crate::core::crdt`] reads on what this is given. It may not call the space
+    /// again.
+    pub fn read<T>(&self, read: impl FnOnce(&Reader<'_, Storage>) -> Result<T, ReadError>) -> Result<T> {
+        self.0.replica.read(|reader| read(reader).map_err(Error::from))
+    }
+
     /// Writes any number of objects as one transaction: all of it is seen, here and everywhere, or nothing. When `write`
     /// fails, nothing is written.
     pub fn batch<T>(&self, write: impl FnOnce(&mut Batch<'_, '_>) -> Result<T>) -> Commit<T> {
@@ -152,6 +163,22 @@ impl Space {
             Ok(value)
         });
         Commit::new(&self.0.replica, outcome)
+    }
+
+    /// Records that make all of this space, for a host that [keeps it](crate::Shelf): once they are kept, and what was being
+    /// appended meanwhile behind them, older ones are not needed.
+    pub fn image(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.0.replica.image()?)
+    }
+
+    /// Waits until everything that was written here so far is on this disk.
+    pub async fn saved(&self) -> Result<()> {
+        let Some(author) = self.author()? else { return Ok(()) };
+        let seq = self.0.replica.version_vector()?.seq(&author);
+        if seq > 0 {
+            self.0.replica.saved(Dot::new(author, seq)).await?;
+        }
+        Ok(())
     }
 
     /// What there is: every object with a live row, by path. Reads all rows.
@@ -174,6 +201,12 @@ impl Space {
     /// Every change from now on, wherever it is made.
     pub fn changes(&self) -> Changes {
         Changes::new(&self.0.replica)
+    }
+
+    /// Everything that happens, as it is told inside: for whoever builds other handles than these. A reader that is too slow
+    /// misses the oldest, and is told so.
+    pub fn news(&self) -> tokio::sync::broadcast::Receiver<News> {
+        self.0.replica.news()
     }
 
     /// Who holds this space too, as far as they were met since it was opened.
@@ -238,7 +271,8 @@ impl Space {
 
     /// Saves this space in a file, as it is on this disk now, while everything goes on. An older backup of that name is
     /// replaced when the new one is complete; anything else of that name is left alone. See [`crate::Node::backup`].
-    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<Saved> {
+    #[cfg(not(target_family = "wasm"))]
+    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<crate::Saved> {
         let mut saved = backup(std::slice::from_ref(self), path.as_ref(), |_| {}).await?;
         Ok(saved.remove(0))
     }

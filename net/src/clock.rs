@@ -1,8 +1,10 @@
 //! The two clocks of this machine, read in one place.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rejoin_core::engine::Now;
+
+use crate::host::{Instant, SystemTime};
 
 /// Reads both clocks; the monotonic one counts from when this was made.
 #[derive(Clone, Copy, Debug)]
@@ -18,14 +20,14 @@ impl Clock {
     }
 
     /// When the monotonic clock will show `mono_ms`; `None` when that is beyond what the system can count.
-    pub(crate) fn at(&self, mono_ms: u64) -> Option<tokio::time::Instant> {
-        self.0.checked_add(Duration::from_millis(mono_ms)).map(Into::into)
+    pub(crate) fn at(&self, mono_ms: u64) -> Option<Instant> {
+        self.0.checked_add(Duration::from_millis(mono_ms))
     }
 }
 
 /// Milliseconds since 1970; 0 for a clock before that.
 pub(crate) fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, millis)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,13 +4,21 @@
 //! written here, and the *transport key*, whose hash is the peer id. The transport key also depends on where the file
 //! lies (its lineage): a copied data directory answers under another peer id, so that it and its original can meet.
 
+#[cfg(not(target_family = "wasm"))]
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+#[cfg(not(target_family = "wasm"))]
+use std::io::Write;
+#[cfg(not(target_family = "wasm"))]
+use std::path::Path;
+use std::path::PathBuf;
 
+#[cfg(feature = "libp2p")]
 use libp2p::identity::Keypair;
-use rejoin_core::identity::Ed25519;
+use rejoin_core::identity::{Ed25519, Identity};
 use thiserror::Error;
+
+use crate::PeerId;
 
 const DEVICE: &str = "rejoin 2026 device key";
 const TRANSPORT: &str = "rejoin 2026 transport key";
@@ -46,13 +54,25 @@ pub struct Keys {
     place: [u8; 16],
 }
 
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys(secret)")
+    }
+}
+
 impl Keys {
     /// A new secret that lies nowhere.
     pub fn random() -> Result<Self, KeyError> {
         Ok(Self { seed: random()?, place: [0; 16] })
     }
 
+    /// A secret that the caller keeps: 32 random bytes, and what tells this place from those that it may be copied to.
+    pub const fn of(seed: [u8; 32], place: [u8; 16]) -> Self {
+        Self { seed, place }
+    }
+
     /// The secret in a file, made when there is none.
+    #[cfg(not(target_family = "wasm"))]
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let io = |error| KeyError::Io { path: path.to_owned(), error };
         let bytes = match fs::read(path) {
@@ -75,10 +95,21 @@ impl Keys {
     }
 
     /// What its connections are secured with.
+    #[cfg(feature = "libp2p")]
     pub fn transport(&self) -> Keypair {
-        let material = [&self.seed[..], &self.place].concat();
-        let secret = blake3::derive_key(TRANSPORT, &material);
-        Keypair::ed25519_from_bytes(secret).expect("any 32 bytes are a secret key")
+        Keypair::ed25519_from_bytes(self.transport_secret()).expect("any 32 bytes are a secret key")
+    }
+
+    /// The id under which others meet it: that of the transport key, as libp2p has it.
+    pub fn peer(&self) -> PeerId {
+        let public = Ed25519::from_seed(self.transport_secret()).device().0;
+        // The identity multihash of a protobuf: type Ed25519, 32 bytes.
+        let bytes = [&[0x00, 0x24, 0x08, 0x01, 0x12, 0x20][..], &public].concat();
+        PeerId::from_bytes(&bytes).expect("a key is short enough to be its own hash")
+    }
+
+    fn transport_secret(&self) -> [u8; 32] {
+        blake3::derive_key(TRANSPORT, &[&self.seed[..], &self.place].concat())
     }
 }
 
@@ -91,6 +122,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 
 /// Writes the file beside its place first: a power cut leaves all of it, or none. What an earlier attempt left beside it
 /// goes away, because a file that exists keeps its mode, and others might read the secret.
+#[cfg(not(target_family = "wasm"))]
 fn create(path: &Path, seed: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
@@ -116,8 +148,6 @@ fn create(path: &Path, seed: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use rejoin_core::identity::Identity;
-
     use super::*;
 
     #[test]
@@ -130,6 +160,7 @@ mod tests {
         let again = Keys::open(&path).expect("read");
         assert_eq!(first.device().device(), again.device().device());
         assert_eq!(first.transport().public(), again.transport().public());
+        assert_eq!(first.transport().public().to_peer_id(), first.peer());
         fs::copy(&path, &copy).expect("copied");
         let copied = Keys::open(&copy).expect("read");
         assert_eq!(first.device().device(), copied.device().device());

@@ -56,7 +56,7 @@ pub(crate) async fn write_within<W: AsyncWrite + Unpin>(
 
 async fn in_time<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, "the peer did not do its part of a frame in time");
-    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
+    crate::host::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, first: u8, most: usize) -> io::Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use rejoin_core::image::{About, Fact};
 use rejoin_net::backup::{self, Progress, Saved, Subject};
 use rejoin_net::store::{FreshStore, OpenOptions};
 
-use super::{Node, check_form};
+use super::{Node, blocking, check_form};
 use crate::space::fact;
 use crate::{Error, Result, Space};
 
@@ -143,20 +143,4 @@ fn name(about: &About) -> String {
     let name = about.facts.iter().find(|(kept, _)| kept == fact::NAME);
     let name = name.and_then(|(_, name)| String::from_utf8(name.clone()).ok());
     name.unwrap_or_else(|| about.space.to_string()[..8].to_owned())
-}
-
-/// Work that waits for a disk, away from everything that must not wait.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going away.
-            Err(_) => {
-                Err(Error::Store(rejoin_core::store::StoreError::Io(rejoin_net::replica::CLOSED.into())))
-            }
-        },
-    }
 }

@@ -1,22 +1,33 @@
 //! How a node is opened.
 
+use std::collections::BTreeMap;
+#[cfg(not(target_family = "wasm"))]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rejoin_core::SpaceId;
 use rejoin_core::engine::Push;
 use rejoin_net::Multiaddr;
 use rejoin_net::keys::Keys;
-use rejoin_net::swarm::{Network, Settings};
+use rejoin_net::network::{Network, Settings};
 
-use super::{Inner, Node, check_port};
+#[cfg(feature = "libp2p")]
+use super::check_port;
+use super::{Inner, Node};
 use crate::Result;
+#[cfg(not(target_family = "wasm"))]
 use crate::place::Directory;
+use crate::place::{Kept, Shelf, Shelved};
 
 /// How a node is opened; the defaults are those of an app on a laptop.
 #[derive(Clone, Debug)]
 pub struct Builder {
+    #[cfg(not(target_family = "wasm"))]
     pub(super) path: Option<PathBuf>,
+    pub(super) keys: Option<Keys>,
+    pub(super) carried: Option<Network>,
+    pub(super) shelf: Option<Shelved>,
     pub(super) offline: bool,
     pub(super) known_peers: bool,
     pub(super) network: Settings,
@@ -128,27 +139,71 @@ impl Builder {
         self
     }
 
+    /// The secret of this device, for a node in memory whose host keeps it; without it a new one is made.
+    #[must_use]
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// A network that the host carries, instead of libp2p's: see [`rejoin_net::network::bridge`].
+    #[must_use]
+    pub fn carried(mut self, network: Network) -> Self {
+        self.carried = Some(network);
+        self
+    }
+
+    /// Where the host keeps the spaces of a node in memory, and what it kept so far. `lineage` names that place: a copy of it in
+    /// another one writes under another id. See [`Shelf`].
+    #[must_use]
+    pub fn shelf(mut self, shelf: Arc<dyn Shelf>, lineage: [u8; 16], kept: BTreeMap<SpaceId, Kept>) -> Self {
+        self.shelf = Some(Shelved::new(shelf, lineage, kept));
+        self
+    }
+
     /// Opens the node.
     pub async fn open(self) -> Result<Node> {
+        #[cfg(not(target_family = "wasm"))]
         let directory = self.path.as_deref().map(Directory::open).transpose()?;
-        let keys = match &directory {
-            Some(directory) => directory.keys()?,
-            None => Keys::random()?,
+        #[cfg(target_family = "wasm")]
+        let directory = None;
+        let keys = match (&directory, &self.keys) {
+            #[cfg(not(target_family = "wasm"))]
+            (Some(directory), _) => directory.keys()?,
+            (_, Some(keys)) => keys.clone(),
+            (_, None) => Keys::random()?,
         };
-        let network = match self.offline {
-            true => None,
-            false => {
-                self.network.listen.iter().try_for_each(check_port)?;
-                Some(Network::join(keys.transport(), self.network.clone()).await?)
-            }
-        };
+        let network = self.network(&keys).await?;
+        #[cfg(not(target_family = "wasm"))]
         let files = directory.as_ref().map(Directory::spaces).transpose()?.unwrap_or_default();
+        let kept = self.shelf.as_ref().map(Shelved::spaces).unwrap_or_default();
         let inner = Inner { settings: self, directory, keys, network, spaces: Mutex::default() };
         let node = Node(Arc::new(inner));
+        for space in kept {
+            let opened = node.open_kept(space).map_err(Arc::new);
+            node.spaces_lock().insert(space, opened);
+        }
+        #[cfg(not(target_family = "wasm"))]
         for space in files {
             let opened = node.open_file(space).map_err(Arc::new);
             node.spaces_lock().insert(space, opened);
         }
         Ok(node)
+    }
+
+    async fn network(&self, keys: &Keys) -> Result<Option<Network>> {
+        if self.offline || self.carried.is_some() {
+            return Ok(self.carried.clone());
+        }
+        #[cfg(feature = "libp2p")]
+        {
+            self.network.listen.iter().try_for_each(check_port)?;
+            Ok(Some(Network::join(keys.transport(), self.network.clone()).await?))
+        }
+        #[cfg(not(feature = "libp2p"))]
+        {
+            let _ = keys;
+            Ok(None)
+        }
     }
 }

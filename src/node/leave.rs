@@ -1,7 +1,5 @@
 //! Parting with a space: keep what is here and sync no more, or give it away altogether.
 
-use std::fs;
-
 use super::Node;
 use crate::space::fact;
 use crate::{Error, Result, Space};
@@ -40,8 +38,10 @@ impl Node {
         let id = space.id();
         space.close().await?;
         self.spaces_lock().remove(&id);
-        let Some(directory) = &self.0.directory else { return Ok(()) };
-        let path = directory.file(&id);
-        fs::remove_file(&path).map_err(|error| Error::Io { path, error })
+        if let Some(shelf) = &self.0.settings.shelf {
+            shelf.forget(&id);
+        }
+        let Some(path) = self.file(&id) else { return Ok(()) };
+        std::fs::remove_file(&path).map_err(|error| Error::Io { path, error })
     }
 }

@@ -1,14 +1,20 @@
 //! A node: this device, its spaces, and its part in the network.
 
+#[cfg(not(target_family = "wasm"))]
 mod backup;
 mod builder;
 mod leave;
+#[cfg(not(target_family = "wasm"))]
 mod quarantine;
+#[cfg(not(target_family = "wasm"))]
 mod salvage;
 
 use std::collections::BTreeMap;
+#[cfg(feature = "libp2p")]
 use std::net::{IpAddr, TcpListener};
+#[cfg(not(target_family = "wasm"))]
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,17 +22,22 @@ use rejoin_core::SpaceId;
 use rejoin_core::engine::Config;
 use rejoin_core::identity::{Genesis, Identity};
 use rejoin_net::keys::{Keys, random};
+#[cfg(feature = "libp2p")]
+use rejoin_net::network::NetworkError;
+use rejoin_net::network::{Network, Settings};
 use rejoin_net::replica::{Options, Replica, SyncReport};
-use rejoin_net::swarm::{Network, NetworkError, Settings};
 use rejoin_net::{Multiaddr, PeerId};
 
 use crate::place::{Directory, Opened};
 use crate::space::{Inner as SpaceInner, elsewhere, fact};
 use crate::{Error, Quarantined, Result, Space, Ticket};
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use backup::backup;
+#[cfg(not(target_family = "wasm"))]
 pub use backup::{Restore, name_in, verify_backup};
-pub(crate) use backup::{backup, blocking};
 pub use builder::Builder;
+#[cfg(not(target_family = "wasm"))]
 pub use salvage::{Salvage, Salvaged};
 
 /// How long a sync asked for by hand waits while nothing moves.
@@ -51,6 +62,7 @@ pub struct Node(Arc<Inner>);
 
 impl Node {
     /// Opens the data directory at a path, or makes one there, and joins the network.
+    #[cfg(not(target_family = "wasm"))]
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open().await
     }
@@ -61,6 +73,7 @@ impl Node {
     }
 
     /// How to open the data directory at a path, for settings other than the defaults.
+    #[cfg(not(target_family = "wasm"))]
     pub fn builder(path: impl AsRef<Path>) -> Builder {
         let every = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
         let listen = every.iter().map(|address| address.parse().expect("an address")).collect();
@@ -72,7 +85,11 @@ impl Node {
     pub fn memory_builder() -> Builder {
         let defaults = Config::new(SpaceId([0; 32]));
         Builder {
+            #[cfg(not(target_family = "wasm"))]
             path: None,
+            keys: None,
+            carried: None,
+            shelf: None,
             offline: false,
             known_peers: true,
             network: Settings::quiet(),
@@ -90,7 +107,7 @@ impl Node {
 
     /// The id under which others meet this node.
     pub fn id(&self) -> PeerId {
-        self.0.keys.transport().public().to_peer_id()
+        self.0.keys.peer()
     }
 
     /// Addresses that this node listens on now.
@@ -193,6 +210,7 @@ impl Node {
             network.leave_all().await;
         }
         self.spaces_lock().clear();
+        #[cfg(not(target_family = "wasm"))]
         if let Some(directory) = &self.0.directory {
             directory.release();
         }
@@ -235,7 +253,7 @@ impl Node {
 
     /// Opens a space that is new here. One that fails half-way leaves no file behind.
     fn begin_space(&self, id: SpaceId, known: &[(&'static str, &[u8])]) -> Result<Space> {
-        let file = self.0.directory.as_ref().map(|directory| directory.file(&id));
+        let file = self.file(&id);
         let is_new = file.as_ref().is_some_and(|file| !file.exists());
         let outcome = self.open_space(id, known, None);
         if let (Err(_), true, Some(file)) = (&outcome, is_new, file) {
@@ -243,6 +261,11 @@ impl Node {
             let _ = std::fs::remove_file(file);
         }
         outcome
+    }
+
+    /// Where a space lies, if it is in a file.
+    fn file(&self, id: &SpaceId) -> Option<PathBuf> {
+        self.0.directory.as_ref().map(|directory| directory.file(id))
     }
 
     /// Opens a space, and keeps what is known of it beside its data.
@@ -253,8 +276,14 @@ impl Node {
         quarantined: Option<Quarantined>,
     ) -> Result<Space> {
         let opened = match &self.0.directory {
+            #[cfg(not(target_family = "wasm"))]
             Some(directory) => quarantine::checked(directory.open_space(&id)?, id)?,
-            None => Opened::in_memory(),
+            #[cfg(target_family = "wasm")]
+            Some(none) => match *none {},
+            None => match &self.0.settings.shelf {
+                Some(shelf) => shelf.open_space(id)?,
+                None => Opened::in_memory(),
+            },
         };
         let Opened { storage, committer, facts, lineage, derived_is_sound, .. } = opened;
         known.iter().try_for_each(|(name, value)| facts.set(name, value))?;
@@ -280,10 +309,8 @@ impl Node {
             elsewhere: elsewhere(&facts)?,
             seed: random().map_err(rejoin_net::keys::KeyError::from)?,
         };
-        let replica = Replica::open(options).map_err(|error| Error::Open {
-            path: self.0.directory.as_ref().map(|directory| directory.file(&id)).unwrap_or_default(),
-            error,
-        })?;
+        let replica = Replica::open(options)
+            .map_err(|error| Error::Open { path: self.file(&id).unwrap_or_default(), error })?;
         if !derived_is_sound {
             replica.give_up_derived()?;
         }
@@ -301,6 +328,14 @@ impl Node {
         Ok(space)
     }
 
+    /// Opens what its host kept.
+    fn open_kept(&self, id: SpaceId) -> Result<Space> {
+        let space = self.open_space(id, &[], None)?;
+        self.keep(&space)?;
+        Ok(space)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
     fn open_file(&self, id: SpaceId) -> Result<Space> {
         let space = match self.open_space(id, &[], None) {
             Err(error) if self.quarantines(&error) => self.begin_anew(id, &error)?,
@@ -319,8 +354,10 @@ impl Node {
     }
 }
 
+#[cfg(feature = "libp2p")]
 /// The network shares TCP ports, so that it can dial from where it listens. Two nodes would share one too, and each would
 /// get half of the connections; so a port that anybody listens on is refused first.
+#[cfg(feature = "libp2p")]
 fn check_port(address: &Multiaddr) -> Result<(), NetworkError> {
     let text = address.to_string();
     let ["", "ip4" | "ip6", host, "tcp", port] = text.split('/').collect::<Vec<_>>()[..] else {
@@ -339,4 +376,23 @@ fn check_form(name: &str) -> Result<()> {
     let sound = (1..=NAME).contains(&name.len())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
     if sound { Ok(()) } else { Err(Error::Name(name.to_owned())) }
+}
+
+/// Work that waits for a disk, away from everything that must not wait.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    #[cfg(target_family = "wasm")]
+    return work();
+    #[cfg(not(target_family = "wasm"))]
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going away.
+            Err(_) => {
+                Err(Error::Store(rejoin_core::store::StoreError::Io(rejoin_net::replica::CLOSED.into())))
+            }
+        },
+    }
 }

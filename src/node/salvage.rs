@@ -25,7 +25,7 @@ use rejoin_core::store::{Store, Table};
 use rejoin_core::{Dot, ReplicaId, SpaceId, codec};
 use rejoin_net::store::Remains;
 
-use super::{Node, backup::blocking};
+use super::{Node, blocking};
 use crate::space::fact;
 use crate::{Error, Result, Space};
 

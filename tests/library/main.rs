@@ -1,6 +1,7 @@
 //! The library as an app uses it: two nodes on loopback, with stores on disk.
 
 mod bounded;
+mod carried;
 mod causality;
 mod consistency;
 #[cfg(feature = "document")]
@@ -11,6 +12,7 @@ mod kinds;
 mod leaving;
 mod presence;
 mod queries;
+mod shelf;
 mod undo;
 
 use std::time::Duration;

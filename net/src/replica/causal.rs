@@ -8,6 +8,7 @@ use rejoin_core::{Causality, Dot, Token, VersionVector};
 
 use super::Replica;
 use super::shared::closed;
+use crate::host::timeout;
 
 /// A part of a token that was not seen here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Replica {
             }
             state.waiting.for_token(token.clone())
         };
-        match tokio::time::timeout(within, wait).await {
+        match timeout(within, wait).await {
             Ok(Ok(())) => Ok(true),
             // Nobody is left to answer.
             Ok(Err(_)) => Err(closed()),

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libp2p::PeerId;
-use tokio::time::Instant;
-
-use crate::swarm::{Connected, backoff};
+use crate::PeerId;
+use crate::host::Instant;
+use crate::network::{Connected, backoff};
 
 /// First pause after a stream that failed, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     fn connected(peers: &[(PeerId, bool)]) -> BTreeMap<PeerId, Connected> {
-        let address: libp2p::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+        let address: crate::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
         let all = peers.iter().map(|(peer, dialled)| {
             (*peer, Connected { address: address.clone(), dialled: *dialled, we_dialled: *dialled })
         });

@@ -8,21 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libp2p::gossipsub::MessageId;
-use libp2p::{PeerId, Stream};
+use futures::future::BoxFuture;
 use rejoin_core::engine::{Engine, Event, GossipId, Input, Output, SessionId, Verdict};
 use rejoin_core::store::{Commit, Merged, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::contacts::Contacts;
 use super::link::{Hub, Link, Room};
 use super::peers::SyncReport;
 use super::storage::Committer;
-use super::{News, Shared, State};
-use crate::swarm::{Arrival, Heard, Hosted, Network};
+use super::{News, Shared, State, journal};
+use crate::PeerId;
+use crate::host::{Instant, JoinHandle, sleep_until, yield_now};
+use crate::network::{Arrival, Heard, Hosted, MessageId, Network, PeersWatch, Stream};
 use crate::wire::Patience;
 
 /// Gossiped messages that wait for the engine's verdict; there are more only if the engine owes one for ever.
@@ -56,8 +55,8 @@ type Outcome = (Commit, Result<Merged, StoreError>);
 
 /// A commit in flight.
 enum Committing {
-    /// On its way to the disk, which blocks a thread.
-    Disk(JoinHandle<Outcome>),
+    /// On its way to the disk, which blocks a thread, or to whoever keeps the journal.
+    Later(BoxFuture<'static, Outcome>),
     /// Done when it was asked for: there is no disk. What is ready by then comes before its report, so often at most: that
     /// is the group commit, without which a burst of messages costs a commit for each.
     Memory { outcome: Outcome, patience: usize },
@@ -146,7 +145,7 @@ impl Driver {
                 outcome = committed(&mut self.committing) => self.on_committed(outcome),
                 () = self.shared.wake.notified() => {}
                 () = changed(&mut peers) => self.on_peers(peers.as_mut()),
-                () = sleep_until(due) => self.on_time(),
+                () = until(due) => self.on_time(),
             }
         };
         self.end().await;
@@ -243,15 +242,26 @@ impl Driver {
     /// Begins a commit. One that no disk has to be waited for is not worth a thread: each would cost the change that it
     /// makes two hops between threads here, and two more on the way back.
     fn commit(&self, commit: Commit) -> Committing {
-        let committer = self.committer.clone();
-        if matches!(committer, Committer::Memory) {
-            let result = committer.commit(&commit);
-            return Committing::Memory { outcome: (commit, result), patience: PATIENCE };
+        match self.committer.clone() {
+            Committer::Memory => {
+                Committing::Memory { outcome: (commit, Ok(Merged::default())), patience: PATIENCE }
+            }
+            Committer::Journal(journal) => {
+                let listed = match &mut self.shared.state().engine {
+                    Some(engine) => engine.store_mut().changes_of(&commit),
+                    None => Err(super::shared::closed()),
+                };
+                let (changes, merged) = match listed {
+                    Ok(listed) => listed,
+                    Err(error) => return Committing::Memory { outcome: (commit, Err(error)), patience: 0 },
+                };
+                let kept = journal.append(journal::record(&changes));
+                let commit = Commit { id: commit.id, changes, merge: None };
+                Committing::Later(Box::pin(async move { (commit, kept.await.map(|()| merged)) }))
+            }
+            #[cfg(not(target_family = "wasm"))]
+            committer => Committing::Later(Box::pin(on_thread(committer, commit))),
         }
-        Committing::Disk(tokio::task::spawn_blocking(move || {
-            let result = committer.commit(&commit);
-            (commit, result)
-        }))
     }
 
     fn on_event(&mut self, event: Event) {
@@ -401,6 +411,21 @@ impl Drop for Driver {
     }
 }
 
+/// Makes a commit durable on a thread that may block.
+#[cfg(not(target_family = "wasm"))]
+async fn on_thread(committer: Committer, commit: Commit) -> Outcome {
+    let work = move || {
+        let result = committer.commit(&commit);
+        (commit, result)
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going away, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// What peers bring by themselves; nothing without a network.
 async fn arrived(hosted: &mut Option<Hosted>) -> Arrival {
     match hosted {
@@ -412,21 +437,16 @@ async fn arrived(hosted: &mut Option<Hosted>) -> Arrival {
 /// The outcome of the commit in flight; waits for ever while there is none.
 async fn committed(committing: &mut Option<Committing>) -> Outcome {
     match committing {
-        Some(Committing::Disk(task)) => {
-            let outcome = task.await;
+        Some(Committing::Later(outcome)) => {
+            let outcome = outcome.await;
             *committing = None;
-            match outcome {
-                Ok(outcome) => outcome,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                // The runtime is going away, and this task with it.
-                Err(_) => std::future::pending().await,
-            }
+            outcome
         }
         Some(Committing::Memory { patience, .. }) => {
             // Begun anew in each round of the loop: given up when something else was ready.
             if let Some(less) = patience.checked_sub(1) {
                 *patience = less;
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             match committing.take() {
                 Some(Committing::Memory { outcome, .. }) => outcome,
@@ -437,7 +457,7 @@ async fn committed(committing: &mut Option<Committing>) -> Outcome {
     }
 }
 
-async fn changed(peers: &mut Option<crate::swarm::PeersWatch>) {
+async fn changed(peers: &mut Option<PeersWatch>) {
     if let Some(peers) = peers
         && peers.changed().await.is_ok()
     {
@@ -447,9 +467,9 @@ async fn changed(peers: &mut Option<crate::swarm::PeersWatch>) {
     std::future::pending().await
 }
 
-async fn sleep_until(due: Option<Instant>) {
+async fn until(due: Option<Instant>) {
     match due {
-        Some(at) => tokio::time::sleep_until(at).await,
+        Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::AsyncWriteExt as _;
 use futures::io::AsyncReadExt as _;
-use libp2p::{PeerId, Stream};
 use rejoin_core::engine::{Role, SessionId};
 use rejoin_core::limits::FRAME_BYTES;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::driver::Inbox;
+use crate::PeerId;
+use crate::host::{JoinHandle, spawn, timeout};
+use crate::network::Stream;
 use crate::wire::{self, Patience};
 
 /// Frames that wait to be written, and their bytes. The window of the engine counts what the peer has acknowledged, and a
@@ -86,11 +86,10 @@ impl Link {
     pub(super) fn open(session: SessionId, (peer, role): (PeerId, Role), stream: Stream, hub: &Hub) -> Self {
         let (from_peer, to_peer) = stream.split();
         let (queue, queued) = mpsc::channel(QUEUE);
-        let reader =
-            tokio::spawn(read(session, from_peer, hub.inbox.clone(), hub.room.clone(), hub.patience));
+        let reader = spawn(read(session, from_peer, hub.inbox.clone(), hub.room.clone(), hub.patience));
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let queued = Queued { frames: queued, bytes: Arc::clone(&queued_bytes) };
-        let writer = tokio::spawn(write(session, to_peer, queued, hub.inbox.clone(), hub.patience));
+        let writer = spawn(write(session, to_peer, queued, hub.inbox.clone(), hub.patience));
         Self { peer, role, bytes: 0, queue, queued_bytes, _reader: Reader(reader), writer }
     }
 
@@ -105,7 +104,7 @@ impl Link {
     /// handle to be sure that it has ended.
     pub(super) fn close(self, patience: Patience) -> JoinHandle<()> {
         let mut writer = self.writer;
-        tokio::spawn(async move {
+        spawn(async move {
             if timeout(patience.goodbye, &mut writer).await.is_err() {
                 writer.abort();
             }

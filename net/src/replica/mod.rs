@@ -12,6 +12,7 @@ mod contacts;
 mod driver;
 mod feed;
 mod index;
+pub mod journal;
 mod link;
 mod peers;
 mod presence;
@@ -32,7 +33,8 @@ use rejoin_core::store::{StoreError, Table};
 use rejoin_core::{Dot, SpaceId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::swarm::Network;
+use crate::host::{spawn, timeout};
+use crate::network::Network;
 pub use causal::Missing;
 pub(crate) use driver::Inbox;
 pub use peers::{PeerStatus, Status, SyncReport};
@@ -41,6 +43,7 @@ use shared::{Shared, State, closed};
 #[cfg(feature = "faults")]
 pub use storage::Script;
 pub use storage::{Committer, Storage};
+pub use tokio::sync::broadcast::error::RecvError;
 pub use waiting::Lost;
 use waiting::{Outcome, Waiting};
 
@@ -155,7 +158,7 @@ impl Replica {
         let sweep_after = Duration::from_millis(config.sweep_after_ms);
         let sender = inbox.downgrade();
         let driver = driver::Driver::new(shared.clone(), messages, sender, committer, network, sweep_after);
-        tokio::spawn(driver.run());
+        spawn(driver.run());
         Ok(Self { shared, inbox })
     }
 
@@ -247,7 +250,7 @@ impl Replica {
             state.hear_all();
             wait
         };
-        match tokio::time::timeout(within, wait).await {
+        match timeout(within, wait).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(self.shared.state().holders(dot)),
         }
@@ -256,6 +259,12 @@ impl Replica {
     /// The state in memory at this moment, to be read while everything else goes on.
     pub fn snapshot(&self) -> Result<rejoin_core::engine::Snapshot<Storage>, StoreError> {
         Ok(self.shared.state().engine()?.snapshot(self.shared.clock.now()))
+    }
+
+    /// Records that make all of a space that lies in memory, as far as it is durable: they may take the place of all that were
+    /// appended to its journal up to now. See [`journal`].
+    pub fn image(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.shared.state().engine_to_write()?.store_mut().image()
     }
 
     /// What is durable at this moment, for an image, and how many rows that is.

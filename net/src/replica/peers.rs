@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libp2p::{Multiaddr, PeerId};
 use rejoin_core::SpaceId;
 use rejoin_core::engine::Stats;
 use rejoin_core::id::Root;
@@ -12,7 +11,9 @@ use tokio::sync::oneshot;
 
 use super::{Inbox, Replica, State};
 use crate::clock;
-use crate::swarm::Connected;
+use crate::host::timeout;
+use crate::network::Connected;
+use crate::{Multiaddr, PeerId};
 
 /// A root exchange that came out equal.
 struct Proof {
@@ -151,7 +152,7 @@ impl Replica {
         self.inbox.send(Inbox::Sync { peer, report }).await.map_err(|_| "the node is closed")?;
         let mut before = self.shared.state().rows_with(&peer);
         loop {
-            if let Ok(outcome) = tokio::time::timeout(patience, &mut wait).await {
+            if let Ok(outcome) = timeout(patience, &mut wait).await {
                 return outcome.unwrap_or_else(|_| Err("the node was closed meanwhile".into()));
             }
             let state = self.shared.state();

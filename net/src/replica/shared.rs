@@ -5,7 +5,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use libp2p::PeerId;
 use rejoin_core::engine::{Engine, Event, SessionId};
 use rejoin_core::row::ReadRows;
 use rejoin_core::store::StoreError;
@@ -14,6 +13,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::waiting::Waiting;
 use super::{News, Storage, Written, peers};
+use crate::PeerId;
 use crate::clock::Clock;
 
 /// What calls that come too late are told. Nothing was changed.

@@ -1,6 +1,5 @@
 //! The streams of a replica: who is on the other end, which ones are kept, and what becomes of a sync asked for by hand.
 
-use libp2p::{PeerId, Stream};
 use rejoin_core::engine::{Input, Role, SessionId};
 use rejoin_core::id::Root;
 use tracing::debug;
@@ -9,7 +8,9 @@ use super::News;
 use super::driver::{Driver, Inbox, Report};
 use super::link::Link;
 use super::peers::SyncReport;
-use crate::swarm::PeersWatch;
+use crate::PeerId;
+use crate::host::spawn;
+use crate::network::{PeersWatch, Stream};
 use crate::wire;
 
 /// Streams that one peer may hold open to one space: both may open one at the same time, and a sync asked for by hand
@@ -182,7 +183,7 @@ impl Driver {
             return;
         };
         let inbox = self.hub.inbox.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             let stream = network.open_stream(peer).await;
             // The loop may have ended meanwhile.
             if let Some(inbox) = inbox.upgrade() {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use libp2p::PeerId;
 use rejoin_core::store::StoreError;
 use rejoin_core::{Dot, Token, VersionVector};
 use thiserror::Error;
 use tokio::sync::oneshot;
+
+use crate::PeerId;
 
 /// A change that was shown and then lost, because its commit failed. Nobody else has seen it.
 #[derive(Clone, Debug, PartialEq, Error)]

@@ -11,7 +11,7 @@ use libp2p::{connection_limits, identify, mdns, noise, ping, tcp, yamux};
 use rejoin_core::SpaceId;
 use rejoin_core::limits::GOSSIP_BYTES;
 
-use super::NetworkError;
+use crate::network::{self, NetworkError, message_id};
 
 /// A peer that does not answer is taken for gone after some 20 s: libp2p forgives the first ping that fails, and then gives
 /// the next one a stream of its own, which may take 10 s to open. So a peer may be busy for a moment.
@@ -39,10 +39,9 @@ pub(super) struct Behaviour {
     mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
-/// The topic of a space. Whoever does not know the space learns nothing from it.
+/// The topic of a space, as gossipsub has it.
 pub(super) fn topic(space: &SpaceId) -> IdentTopic {
-    let hash = blake3::derive_key("rejoin 2026 gossip topic", &space.0);
-    IdentTopic::new(format!("rejoin/1/{}", data_encoding::HEXLOWER.encode(&hash[..16])))
+    IdentTopic::new(format!("rejoin/1/{}", data_encoding::HEXLOWER.encode(&network::topic(space))))
 }
 
 pub(super) fn swarm(keys: Keypair, mdns: bool) -> Result<Swarm<Behaviour>, NetworkError> {
@@ -96,10 +95,7 @@ fn gossip(keys: &Keypair) -> Result<gossipsub::Behaviour, Failure> {
         .validate_messages()
         .max_transmit_size(TRANSMIT_BYTES)
         .message_id_fn(|message| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(message.topic.as_str().as_bytes());
-            hasher.update(&message.data);
-            MessageId::new(&hasher.finalize().as_bytes()[..16])
+            MessageId::new(&message_id(message.topic.as_str().as_bytes(), &message.data))
         })
         .build()?;
     const { assert!(GOSSIP_BYTES * 2 < TRANSMIT_BYTES) };

@@ -6,7 +6,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
-use super::Connected;
+use crate::network::Connected;
 
 /// By peer, oldest first.
 #[derive(Default)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId};
-use tokio::time::Instant;
 use tracing::debug;
 
-use super::backoff;
+use crate::host::Instant;
+use crate::network::backoff;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

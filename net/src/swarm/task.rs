@@ -14,33 +14,22 @@ use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, mdns};
 use rejoin_core::SpaceId;
 use rejoin_core::engine::Verdict;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 use super::behaviour::{self, Behaviour, BehaviourEvent, topic};
 use super::connections::Connections;
 use super::dialer::{Dialer, peer_of};
-use super::routes::Routes;
-use super::{Arrival, Connected, Heard, NetworkError, PeersWatch, Settings};
+use crate::host::{Instant, sleep_until};
+use crate::network::{
+    Answer, Arrival, Command, Connected, Heard, NetworkError, PeersWatch, Routes, Settings,
+};
 
 /// How much longer the larger of two peers that find each other waits before it dials: one connection is enough.
 const POLITE: Duration = Duration::from_secs(2);
 
 /// How long a node that closes is given to send what it has just published: libp2p says of no message that it has left.
 const GOODBYE: Duration = Duration::from_millis(100);
-
-type Answer<T> = oneshot::Sender<Result<T, NetworkError>>;
-
-/// What others ask of the task.
-pub(super) enum Command {
-    Listen { address: Multiaddr, answer: Answer<()> },
-    Dial { address: Multiaddr, answer: Answer<PeerId> },
-    Keep { address: Multiaddr },
-    Publish { space: SpaceId, frame: Vec<u8> },
-    Judge { message: MessageId, from: PeerId, verdict: Verdict },
-    Close { answer: oneshot::Sender<()> },
-}
 
 pub(super) struct Task {
     swarm: Swarm<Behaviour>,
@@ -114,7 +103,7 @@ impl Task {
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),
                 () = self.routes.changed.notified() => self.subscribe(),
-                () = sleep_until(due) => self.dial_due(),
+                () = until(due) => self.dial_due(),
             }
         }
     }
@@ -145,7 +134,7 @@ impl Task {
         let Some(until) = self.published.map(|published| published + GOODBYE) else { return };
         while Instant::now() < until {
             // Whatever happens meanwhile is of no use any more.
-            let _ = tokio::time::timeout_at(until, self.swarm.select_next_some()).await;
+            let _ = crate::host::timeout(until - Instant::now(), self.swarm.select_next_some()).await;
         }
     }
 
@@ -165,7 +154,7 @@ impl Task {
                     Verdict::Ignore => MessageAcceptance::Ignore,
                     Verdict::Reject => MessageAcceptance::Reject,
                 };
-                gossip.report_message_validation_result(&message, &from, acceptance);
+                gossip.report_message_validation_result(&MessageId::new(&message), &from, acceptance);
             }
             Command::Close { .. } => unreachable!("ends the task"),
         }
@@ -306,7 +295,7 @@ impl Task {
             return;
         };
         let replica = self.topics.get(&message.topic).and_then(|space| self.routes.of(space));
-        let heard = Heard { message: message_id.clone(), from, data: message.data };
+        let heard = Heard { message: message_id.0.clone(), from, data: message.data };
         let taken = !self.is_lost()
             && replica.is_some_and(|replica| replica.try_send(Arrival::Gossip(heard)).is_ok());
         if !taken {
@@ -351,9 +340,9 @@ fn in_words(error: &DialError) -> String {
     }
 }
 
-async fn sleep_until(due: Option<Instant>) {
+async fn until(due: Option<Instant>) {
     match due {
-        Some(at) => tokio::time::sleep_until(at).await,
+        Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

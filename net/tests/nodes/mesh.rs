@@ -10,8 +10,8 @@ use rejoin_core::engine::{Config, Push, WriteError};
 use rejoin_core::store::MemoryStore;
 use rejoin_core::{SpaceId, VersionVector};
 use rejoin_net::keys::{self, Keys};
+use rejoin_net::network::{Network, Settings};
 use rejoin_net::replica::{Committer, Options, Replica, Status, Storage};
-use rejoin_net::swarm::{Network, Settings};
 use tokio::time::{Instant, sleep};
 
 const NODES: usize = 12;

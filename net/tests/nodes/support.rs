@@ -8,8 +8,8 @@ use rejoin_core::store::MemoryStore;
 use rejoin_core::{Dot, SpaceId, VersionVector};
 use rejoin_net::Multiaddr;
 use rejoin_net::keys::{self, Keys};
+use rejoin_net::network::{Network, Settings};
 use rejoin_net::replica::{Committer, Options, Replica, Status, Storage};
-use rejoin_net::swarm::{Network, Settings};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 

@@ -11,7 +11,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -53,6 +53,23 @@ impl MemoryStore {
             undoing.undo();
         }
         result
+    }
+
+    /// What a commit would change, its merge included, each key once; and what that did. Nothing is changed.
+    pub fn changes_of(&mut self, commit: &Commit) -> Result<(Changes, Merged), StoreError> {
+        if commit.merge.is_none() {
+            return Ok((commit.changes.clone(), Merged::default()));
+        }
+        let mut undoing = Undoing { store: self, before: Vec::new() };
+        let merged = commit.write(&mut undoing);
+        let keys: BTreeSet<(Table, Vec<u8>)> =
+            undoing.before.iter().map(|(table, key, _)| (*table, key.clone())).collect();
+        let mut changes = Changes::default();
+        for (table, key) in keys {
+            changes.push(table, &key, undoing.get(table, &key)?.as_deref());
+        }
+        undoing.undo();
+        Ok((changes, merged?))
     }
 
     /// Each key occurs once, so the order is free. Dots go before their rows and come after them: otherwise they would be

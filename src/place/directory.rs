@@ -1,4 +1,4 @@
-//! Where a node keeps what it has: a data directory, or memory.
+//! A data directory.
 //!
 //! | in the directory | what it is |
 //! |---|---|
@@ -8,7 +8,6 @@
 //! | `quarantine/ID-N.redb` | files of spaces that were found damaged, as they were |
 //! | `rejoin.sock` | where a running node takes commands |
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,11 +15,11 @@ use std::sync::{Mutex, PoisonError};
 
 use rejoin_core::SpaceId;
 use rejoin_core::id::parse_hex;
-use rejoin_core::store::{MemoryStore, StoreError};
 use rejoin_net::keys::Keys;
 use rejoin_net::replica::{Committer, Storage};
-use rejoin_net::store::{DirLock, OpenOptions, RedbStore, Writer, lineage};
+use rejoin_net::store::{DirLock, OpenOptions, RedbStore, lineage};
 
+use super::{Facts, Opened};
 use crate::{Error, Result};
 
 const KEY: &str = "device.key";
@@ -32,24 +31,6 @@ const EXTENSION: &str = "redb";
 pub(crate) struct Directory {
     path: PathBuf,
     lock: Mutex<Option<DirLock>>,
-}
-
-/// The store of one space, and what is kept beside it.
-pub(crate) struct Opened {
-    pub(crate) storage: Storage,
-    pub(crate) committer: Committer,
-    pub(crate) facts: Facts,
-    pub(crate) lineage: [u8; 16],
-    /// Whether the file had been closed: otherwise it has to be checked before it is believed.
-    pub(crate) was_closed: bool,
-    /// Whether what is kept beside the data was found to fit it, or was not looked at.
-    pub(crate) derived_is_sound: bool,
-}
-
-/// What a device knows of a space beside its data.
-pub(crate) enum Facts {
-    Disk(Writer),
-    Memory(Mutex<BTreeMap<&'static str, Vec<u8>>>),
 }
 
 impl Directory {
@@ -136,50 +117,5 @@ impl Directory {
     /// Lets others work in it.
     pub(crate) fn release(&self) {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
-impl Opened {
-    /// A space that is gone when the node closes.
-    pub(crate) fn in_memory() -> Self {
-        Self {
-            storage: Storage::Memory(Box::new(MemoryStore::new())),
-            committer: Committer::Memory,
-            facts: Facts::Memory(Mutex::default()),
-            lineage: [0; 16],
-            was_closed: true,
-            derived_is_sound: true,
-        }
-    }
-}
-
-impl Facts {
-    pub(crate) fn get(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
-        match self {
-            Self::Disk(writer) => writer.host(name.as_bytes()),
-            Self::Memory(facts) => {
-                Ok(facts.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
-            }
-        }
-    }
-
-    pub(crate) fn remove(&self, name: &'static str) -> Result<(), StoreError> {
-        match self {
-            Self::Disk(writer) => writer.set_host(name.as_bytes(), None),
-            Self::Memory(facts) => {
-                facts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                Ok(())
-            }
-        }
-    }
-
-    pub(crate) fn set(&self, name: &'static str, value: &[u8]) -> Result<(), StoreError> {
-        match self {
-            Self::Disk(writer) => writer.set_host(name.as_bytes(), Some(value)),
-            Self::Memory(facts) => {
-                facts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.to_vec());
-                Ok(())
-            }
-        }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libp2p::{PeerId, Stream};
 use rejoin_core::SpaceId;
 use rejoin_core::engine::greets;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::timeout;
 use tracing::debug;
 
-use super::Heard;
+use super::{Heard, Stream};
+use crate::PeerId;
+use crate::host::{spawn, timeout};
 use crate::wire::{self, Patience};
 
 /// Longest greeting; a hello names a handful of replicas in some 160 bytes. Everybody may send one, so its size counts.
@@ -33,12 +33,12 @@ pub(crate) enum Arrival {
 type Route = (u64, mpsc::Sender<Arrival>);
 
 #[derive(Default)]
-pub(super) struct Routes {
+pub(crate) struct Routes {
     spaces: Mutex<BTreeMap<SpaceId, Route>>,
     hosted: Mutex<u64>,
     waiting: Mutex<BTreeMap<PeerId, usize>>,
     /// A space came or went.
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
 }
 
 /// Streams and gossip about a space arrive here until this is dropped.
@@ -72,7 +72,7 @@ impl Drop for Hosted {
 }
 
 /// The right to wait for a greeting; given up when dropped.
-pub(super) struct Place {
+struct Place {
     routes: Arc<Routes>,
     peer: PeerId,
 }
@@ -103,16 +103,24 @@ impl Routes {
     }
 
     /// Every space that somebody hosts.
-    pub(super) fn spaces(&self) -> Vec<SpaceId> {
+    pub(crate) fn spaces(&self) -> Vec<SpaceId> {
         lock(&self.spaces).keys().copied().collect()
     }
 
-    pub(super) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Arrival>> {
+    pub(crate) fn of(&self, space: &SpaceId) -> Option<mpsc::Sender<Arrival>> {
         lock(&self.spaces).get(space).map(|(_, replica)| replica.clone())
     }
 
+    /// Takes a stream that a peer opened. Each greets in its own time, and none holds up another.
+    pub(crate) fn welcome(self: &Arc<Self>, peer: PeerId, stream: Stream, patience: Patience) {
+        if let Some(place) = self.place(peer) {
+            let routes = Arc::clone(self);
+            spawn(async move { routes.greet(stream, place, patience).await });
+        }
+    }
+
     /// A place for one more stream of this peer, if it may have one.
-    pub(super) fn place(self: &Arc<Self>, peer: PeerId) -> Option<Place> {
+    fn place(self: &Arc<Self>, peer: PeerId) -> Option<Place> {
         let mut waiting = lock(&self.waiting);
         let all: usize = waiting.values().sum();
         let own = waiting.get(&peer).copied().unwrap_or(0);
@@ -125,7 +133,7 @@ impl Routes {
     }
 
     /// Waits for the greeting of a stream, and passes it on. A stream about a space that is not here ends without a word.
-    pub(super) async fn greet(&self, mut stream: Stream, place: Place, patience: Patience) {
+    async fn greet(&self, mut stream: Stream, place: Place, patience: Patience) {
         let peer = place.peer;
         let first = wire::read(&mut stream, GREETING_BYTES, patience.greeting);
         let Ok(Ok(Some(first))) = timeout(patience.greeting, first).await else { return };
