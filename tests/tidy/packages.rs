@@ -9,7 +9,8 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("rejoin-sim", &["rejoin-core"], &[]),
     ("rejoin-net", &["rejoin-core"], &["rejoin-sim"]),
     ("rejoin", &["rejoin-core", "rejoin-net"], &["rejoin-sim"]),
-    ("rejoin-wasm", &["rejoin-core", "rejoin-net"], &[]),
+    ("rejoin-wasm", &["rejoin", "rejoin-core", "rejoin-net"], &[]),
+    ("rejoin-same", &["rejoin-core", "rejoin-sim"], &[]),
     ("rejoin-cli", &["rejoin", "rejoin-core", "rejoin-net"], &[]),
     ("rejoin-fuzz", &["rejoin"], &[]),
 ];

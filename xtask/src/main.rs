@@ -8,6 +8,7 @@
 //! | [`bench`] | rejoin beside its peers, measured |
 //! | [`fresh`] | the quick start of README.md as a crate of its own |
 //! | [`fuzz`] | the fuzz targets, each for some time |
+//! | [`npm`] | the npm package, built, tested and packed |
 //! | [`soak`], [`scoreboard`] | everything that draws new cases, for hours; what came of it |
 //! | [`setup`] | the parts of the toolchain that the steps need |
 
@@ -15,6 +16,7 @@ mod bench;
 mod command;
 mod fresh;
 mod fuzz;
+mod npm;
 mod run;
 mod scoreboard;
 mod setup;
@@ -41,6 +43,7 @@ The project's own commands. Run them from the top of the repository.
                                 valgrind, --micro: the small parts alone; these are shown and not kept. A run that was
                                 interrupted goes on with --resume FILE
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
+    cargo xtask npm             builds the npm package, runs its tests in Node, and packs it into target/npm
     cargo xtask fuzz [--seconds N] [TARGET]
                                 one fuzz target or all, each for N seconds (60); needs nightly and cargo-fuzz
     cargo xtask soak --hours N  new schedules, power cuts, flipped bits and fuzzing in turn for N hours (0.05 is three
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
             Err(problem) => usage(&problem),
         },
         ["fresh"] => done(fresh::run(&top())),
+        ["npm"] => done(npm::run(&top())),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -43,6 +43,7 @@ const ALWAYS: &[(&str, &str)] = &[
     ("clippy xtask",    "cargo clippy --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask --all-targets -- -D warnings"),
     ("test xtask",      "cargo test --locked --manifest-path xtask/Cargo.toml --target-dir target/xtask"),
     ("wasm",            "cargo check -p rejoin-core --target wasm32-unknown-unknown"),
+    ("wasm, no network", "cargo check -p rejoin --no-default-features --target wasm32-unknown-unknown"),
     ("no features",     "cargo check -p rejoin-core --no-default-features"),
     ("docs",            "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps"),
     ("test",            "cargo test --workspace --no-fail-fast --profile ci --features rejoin-core/laws,rejoin-core/document,rejoin-net/faults"),
@@ -57,6 +58,7 @@ const ALWAYS: &[(&str, &str)] = &[
 const FULL: &[(&str, &str)] = &[
     ("same seed twice", "cargo run --profile ci -p rejoin-sim -- twice --seeds 200"),
     ("fresh crate",     "cargo xtask fresh"),
+    ("npm package",     "cargo xtask npm"),
     // The base is fixed: whether each rule dies is a question about the code, not about luck.
     ("planted rules",   "cargo run --profile ci -p rejoin-sim --features planted -- planted --schedules 5000 --seed 11"),
 ];

@@ -1,4 +1,4 @@
-//! `rejoin-sim run | replay | twice | planted | forks`: see `USAGE`.
+//! `rejoin-sim run | replay | twice | traces | planted | forks`: see `USAGE`.
 
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +17,8 @@ rejoin-sim replay SEED|FILE [--trace] [--shrink]
     Runs one schedule again.
 rejoin-sim twice [--seeds N] [--seed BASE]
     Runs each schedule twice and compares what happened.
+rejoin-sim traces [--seeds N] [--seed BASE]
+    Prints each seed and the hash of all that happened, for another machine to compare.
 rejoin-sim planted [--schedules N] [--seed BASE] [--threads T] [--rule NAME]
     Breaks one rule of the engine after the other; each must be caught. Needs the feature `planted`.
 rejoin-sim forks [--schedules N] [--seed BASE] [--threads T] [--rule NAME] [--images KIND]
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("run") => run_many(&args),
         Some("replay") => replay(&args),
         Some("twice") => twice(&args),
+        Some("traces") => traces(&args),
         Some("planted") => planted(&args),
         Some("forks") => compare_forks(&args),
         _ => None,
@@ -169,6 +172,14 @@ fn twice(args: &Args<'_>) -> Option<bool> {
         }
     }
     println!("{count} seeds, the same twice");
+    Some(true)
+}
+
+fn traces(args: &Args<'_>) -> Option<bool> {
+    let (count, base) = (args.number("--seeds", 200)?, args.base()?);
+    for seed in (0..count).map(|index| run::seed_of(base, index)) {
+        println!("{seed} {}", Simulation::new(Plan::new(seed)).run().trace);
+    }
     Some(true)
 }
 

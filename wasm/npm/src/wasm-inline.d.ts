@@ -1,0 +1,2 @@
+/** The module in base64. */
+export declare const text: string;

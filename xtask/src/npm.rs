@@ -1,0 +1,88 @@
+//! The npm package: built, tested in Node, packed.
+//!
+//! What is downloaded is named by `wasm/npm/package-lock.json`; everything else is of this repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::command::Line;
+
+/// What Rust compiles to by default and what browsers have had for years; `--all-features` would make a module that some refuse.
+const FEATURES: &str = "--enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext --enable-mutable-globals \
+     --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue";
+/// Schedules that have to run in Node as they do natively.
+const SEEDS: u32 = 200;
+
+/// Builds, tests and packs.
+pub(crate) fn run(top: &Path) -> Result<(), String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top.join("target"), PathBuf::from);
+    let package = top.join("wasm/npm");
+    does(&package, "node scripts/version.mjs")
+        .map_err(|problem| format!("{problem}; the npm package needs Node 20 or later"))?;
+    does(&package, "npm ci --no-audit --no-fund")?;
+    build(top, &target, &package)?;
+    does(&package, "node scripts/finish.mjs")?;
+    let (sound, traces) = Line::parse(&format!(
+        "cargo run --quiet --locked --profile ci -p rejoin-sim -- traces --seeds {SEEDS} --seed 1"
+    ))
+    .capture(top)?;
+    if !sound {
+        return Err(format!("the simulator gives no traces: {traces}"));
+    }
+    write(&package.join("same/traces.txt"), &traces)?;
+    does(&package, "node --test test/")?;
+    let packed = target.join("npm");
+    fs::create_dir_all(&packed).map_err(|error| format!("cannot make {}: {error}", packed.display()))?;
+    let line =
+        Line::parse("npm pack --silent --pack-destination").arguments(&[&packed.display().to_string()]);
+    start(&package, &line)
+}
+
+fn build(top: &Path, target: &Path, package: &Path) -> Result<(), String> {
+    for (name, profile, folder) in [("rejoin-wasm", "wasm", "dist"), ("rejoin-same", "ci", "same")] {
+        does(
+            top,
+            &format!("cargo build --locked -p {name} --profile {profile} --target wasm32-unknown-unknown"),
+        )?;
+        let module = format!("wasm32-unknown-unknown/{profile}/{}.wasm", name.replace('-', "_"));
+        let bind =
+            Line::parse("cargo run --quiet --locked --manifest-path wasm/bind/Cargo.toml --target-dir")
+                .arguments(&[&target.join("bind").display().to_string(), "--"])
+                .arguments(&[
+                    &target.join(module).display().to_string(),
+                    &package.join(folder).display().to_string(),
+                ]);
+        start(top, &bind)?;
+    }
+    does(
+        package,
+        &format!(
+            "npx wasm-opt -Oz --strip-debug --strip-producers {FEATURES} dist/rejoin_bg.wasm -o dist/rejoin_bg.wasm"
+        ),
+    )?;
+    // The compiler reads types where the sources are, and whoever uses the package where the scripts are.
+    copy(&package.join("dist/glue.d.ts"), &package.join("src/glue.d.ts"))?;
+    copy(&package.join("src/wasm-inline.d.ts"), &package.join("dist/wasm-inline.d.ts"))?;
+    does(package, "npx tsc")
+}
+
+fn does(folder: &Path, line: &str) -> Result<(), String> {
+    start(folder, &Line::parse(line))
+}
+
+fn start(folder: &Path, line: &Line) -> Result<(), String> {
+    println!("==> {line}");
+    match line.start(folder)? {
+        status if status.success() => Ok(()),
+        status => Err(format!("`{line}` failed ({status})")),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let cannot = |error| format!("cannot copy {} to {}: {error}", from.display(), to.display());
+    fs::copy(from, to).map(drop).map_err(cannot)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
