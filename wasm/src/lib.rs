@@ -9,6 +9,7 @@
 //! | [`counter`], [`set`], [`map`], [`register`], [`list`], [`log`] | one class for each kind of object |
 //! | [`written`] | what a write returns |
 //! | [`bridge`] | the network that the page carries: other tabs, a test |
+//! | [`shelf`] | where the page keeps what is written |
 //! | [`value`], [`error`] | JavaScript's values and errors, and ours |
 
 pub mod at;
@@ -21,6 +22,7 @@ pub mod map;
 pub mod node;
 pub mod register;
 pub mod set;
+pub mod shelf;
 pub mod space;
 pub mod value;
 pub mod written;

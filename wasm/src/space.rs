@@ -78,6 +78,13 @@ impl Space {
         })
     }
 
+    /// Records that make all of it, in the place of those that were kept before.
+    #[wasm_bindgen(unchecked_return_type = "Uint8Array[]")]
+    pub fn image(&self) -> Result<Array> {
+        let records = self.0.image().map_err(thrown)?;
+        Ok(records.iter().map(|record| js_sys::Uint8Array::from(&record[..])).collect())
+    }
+
     /// Waits until all that was written so far is kept.
     pub fn saved(&self) -> Promise {
         let space = self.0.clone();

@@ -13,7 +13,7 @@ const pressed = (bytes) => [
   gzipSync(bytes, { level: 9 }).length,
   brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }).length,
 ];
-const code = (await readdir(dist)).filter((name) => name.endsWith(".js") && !/^(wasm-inline|react|testing|load-node)\.js$/.test(name));
+const code = (await readdir(dist)).filter((name) => name.endsWith(".js") && !/^(wasm-inline|react|testing|load-node|storage-node)\.js$/.test(name));
 const script = Buffer.concat(await Promise.all(code.map((name) => readFile(new URL(name, dist)))));
 console.log(`${"".padEnd(24)}${["raw", "gzip", "brotli"].map((head) => head.padStart(12)).join("")}`);
 let gzip = 0;
