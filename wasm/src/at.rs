@@ -39,6 +39,14 @@ impl Open for Within<'_, '_, '_> {
     }
 }
 
+/// Refuses what cannot be asked of a space while a batch of it is open: it would wait for itself.
+pub fn outside(space: &Space) -> Result<()> {
+    if open::with(|open| open.space() == space.id()) == Some(true) {
+        return Err(fail("BATCH", "this cannot be asked within a batch: do it before or after"));
+    }
+    Ok(())
+}
+
 /// Runs a function while a transaction is open: what it reads and writes of the space is in it.
 pub fn batch(space: &Space, run: impl FnOnce() -> Result<()>) -> Result<Written> {
     if open::with(|open| open.space() == space.id()) == Some(true) {

@@ -4,9 +4,24 @@ use js_sys::{Error as JsError, Reflect};
 use rejoin::Error;
 use rejoin::core::store::StoreError;
 use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 /// What the calls of this package return.
 pub type Result<T> = std::result::Result<T, JsValue>;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(text: &str);
+}
+
+/// A bug of ours ends the module, and all that JavaScript would see of it is "unreachable": so it says first where it was.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error(&format!("rejoin has failed, please report this: {panic}"))
+    }));
+}
 
 /// An error with a code.
 pub fn fail(code: &str, message: &str) -> JsValue {

@@ -1,9 +1,10 @@
 //! A space.
 
 use js_sys::{Array, Function, Object, Promise};
+use rejoin::core::engine::Event;
 use rejoin::core::row::RowKey;
 use rejoin::net::replica::{News, RecvError};
-use rejoin::{Grant, Space as Inner};
+use rejoin::{Grant, Incident, Space as Inner, What};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{future_to_promise, spawn_local};
@@ -81,6 +82,7 @@ impl Space {
     /// Records that make all of it, in the place of those that were kept before.
     #[wasm_bindgen(unchecked_return_type = "Uint8Array[]")]
     pub fn image(&self) -> Result<Array> {
+        at::outside(&self.0)?;
         let records = self.0.image().map_err(thrown)?;
         Ok(records.iter().map(|record| js_sys::Uint8Array::from(&record[..])).collect())
     }
@@ -101,11 +103,13 @@ impl Space {
 
     /// The hash that names what is kept here: equal roots are equal data.
     pub fn root(&self) -> Result<String> {
+        at::outside(&self.0)?;
         self.0.root().map(|root| root.to_string()).map_err(thrown)
     }
 
     /// The space in figures.
     pub fn status(&self) -> Result<JsValue> {
+        at::outside(&self.0)?;
         let status = self.0.status().map_err(thrown)?;
         let number = |number: u64| JsValue::from_f64(number as f64);
         let peers = status.peers.iter().map(|peer| {
@@ -125,6 +129,18 @@ impl Space {
         Ok(object.into())
     }
 
+    /// What somebody may want to know of what happened since the space was opened: code and words, each.
+    #[wasm_bindgen(unchecked_return_type = "[code: string, text: string][]")]
+    pub fn incidents(&self) -> Result<Array> {
+        at::outside(&self.0)?;
+        let incidents = self.0.incidents().get().map_err(thrown)?;
+        let pair = |incident: &Incident| {
+            let (code, text) = in_words(&incident.what);
+            JsValue::from(Array::of2(&code.into(), &text.into()))
+        };
+        Ok(incidents.iter().map(pair).collect())
+    }
+
     /// Keeps the newest own transactions, so that they can be taken back.
     #[wasm_bindgen(js_name = keepUndo)]
     pub fn keep_undo(&self, limit: u32) -> Promise {
@@ -137,17 +153,20 @@ impl Space {
     /// How many transactions can be taken back now, and how many of those done again.
     #[wasm_bindgen(js_name = undoDepth)]
     pub fn undo_depth(&self) -> Result<Array> {
+        at::outside(&self.0)?;
         let (_, undo, redo) = self.0.undo_depth().map_err(thrown)?;
         Ok(Array::of2(&at::count(undo), &at::count(redo)))
     }
 
     /// Takes back the newest own transaction; says whether there was one.
     pub fn undo(&self) -> Result<bool> {
+        at::outside(&self.0)?;
         self.0.undo().detach().map(|undone| undone.is_some()).map_err(thrown)
     }
 
     /// Does it again.
     pub fn redo(&self) -> Result<bool> {
+        at::outside(&self.0)?;
         self.0.redo().detach().map(|undone| undone.is_some()).map_err(thrown)
     }
 
@@ -175,6 +194,32 @@ impl Space {
                 }
             }
         });
+    }
+}
+
+fn in_words(what: &What) -> (&'static str, String) {
+    let What::Engine(event) = what else {
+        return ("QUARANTINED", "the space was found damaged and began anew".into());
+    };
+    match event {
+        Event::Lost { error, .. } => {
+            ("LOST", format!("changes were shown, and lost before they were kept: {error}"))
+        }
+        Event::StoreFailed { error } => ("STORE", format!("what is kept cannot be read any more: {error}")),
+        Event::Diverged { .. } => {
+            ("DIVERGED", "a device that has seen the same shows something else: compare versions".into())
+        }
+        Event::Fork { replica } => (
+            "FORK",
+            format!("{replica} has two histories: a copy of a device, or of what it kept, has written"),
+        ),
+        Event::NewIncarnation { .. } | Event::Renamed { .. } => {
+            ("RENAMED", "this device writes under a new id: the old one was written under elsewhere".into())
+        }
+        Event::ClockSuspect { replica } => {
+            ("CLOCK", format!("the clock of {replica} is far ahead of this one"))
+        }
+        other => ("EVENT", format!("{other:?}")),
     }
 }
 

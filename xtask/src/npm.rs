@@ -1,4 +1,4 @@
-//! The npm package: built, tested in Node, packed.
+//! The npm package: built, tested in Node and in a browser, packed.
 //!
 //! What is downloaded is named by `wasm/npm/package-lock.json`; everything else is of this repository.
 
@@ -12,6 +12,9 @@ const FEATURES: &str = "--enable-bulk-memory --enable-bulk-memory-opt --enable-s
      --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue";
 /// Schedules that have to run in Node as they do natively.
 const SEEDS: u32 = 200;
+
+/// A test that hangs is one that fails.
+const BROWSER: &str = "node --test --test-timeout 120000 browser/";
 
 /// Builds, tests and packs.
 pub(crate) fn run(top: &Path) -> Result<(), String> {
@@ -36,6 +39,21 @@ pub(crate) fn run(top: &Path) -> Result<(), String> {
     let line =
         Line::parse("npm pack --silent --pack-destination").arguments(&[&packed.display().to_string()]);
     start(&package, &line)
+}
+
+/// Tests the package in a headless Chromium, after [`run`].
+pub(crate) fn browser(top: &Path) -> Result<(), String> {
+    run(top)?;
+    let package = top.join("wasm/npm");
+    if Line::parse("node browser/there.mjs").capture(&package)?.0 {
+        return does(&package, BROWSER);
+    }
+    // One that is a part of the system; others say where theirs is.
+    for line in ["apt-get update", "apt-get install -y --no-install-recommends chromium-headless-shell"] {
+        does(top, line)
+            .map_err(|problem| format!("{problem}; install Chromium, and say where it is in CHROMIUM"))?;
+    }
+    does(&package, BROWSER)
 }
 
 fn build(top: &Path, target: &Path, package: &Path) -> Result<(), String> {
@@ -63,7 +81,9 @@ fn build(top: &Path, target: &Path, package: &Path) -> Result<(), String> {
     // The compiler reads types where the sources are, and whoever uses the package where the scripts are.
     copy(&package.join("dist/glue.d.ts"), &package.join("src/glue.d.ts"))?;
     copy(&package.join("src/wasm-inline.d.ts"), &package.join("dist/wasm-inline.d.ts"))?;
-    does(package, "npx tsc")
+    does(package, "npx tsc")?;
+    // An app, as strict as can be.
+    does(package, "npx tsc -p types")
 }
 
 fn does(folder: &Path, line: &str) -> Result<(), String> {

@@ -4,7 +4,7 @@ import { load } from "./load.js";
 import type { Handles, Schema } from "./schema.js";
 import { Space } from "./space.js";
 import type { Storage } from "./storage.js";
-import { openFolder } from "#storage";
+import { openFolder, openNamed } from "#storage";
 
 /** The handles of a schema, and the space itself under `$`. */
 export type Board<S extends Schema> = Handles<S> & { readonly $: Space };
@@ -14,6 +14,10 @@ export type OpenOptions =
   | {
       /** A folder, in Node: what is awaited is in its files, and synced. */
       readonly path: string;
+    }
+  | {
+      /** In a page: the name of a database of the browser. One tab at a time has it open. */
+      readonly name: string;
     }
   | {
       /** Keeps nothing: what is written is gone when the process is, unless others have it. */
@@ -102,7 +106,8 @@ export class Db {
       const before = size(kept.find(([here]) => here === id)?.[1] ?? []);
       if (before < SHORT) continue;
       const image = space.image();
-      if (before > 2 * size(image)) await this.#storage.replace(id, image);
+      // One that cannot be shortened, for want of room perhaps, stays as it is until the next time.
+      if (before > 2 * size(image)) await this.#storage.replace(id, image).catch(() => {});
     }
   }
 
@@ -123,8 +128,9 @@ export async function openNode(carry?: Carry, storage?: Storage): Promise<raw.No
 
 /** Opens the database of this device. Loads the module the first time. */
 export async function open(options: OpenOptions): Promise<Db> {
-  if ("path" in options && typeof options.path === "string") {
-    const storage = await openFolder(options.path);
+  const { path, name, volatile } = (options ?? {}) as { path?: unknown; name?: unknown; volatile?: unknown };
+  if (typeof path === "string" || typeof name === "string") {
+    const storage = await (typeof path === "string" ? openFolder(path) : openNamed(name as string));
     try {
       const db = new Db(await openNode(undefined, storage), storage);
       await db.compact();
@@ -134,10 +140,10 @@ export async function open(options: OpenOptions): Promise<Db> {
       throw error;
     }
   }
-  if ((options as { volatile?: unknown }).volatile !== true) {
+  if (volatile !== true) {
     throw new RejoinError(
       "STORAGE",
-      "say where: open({ path: FOLDER }) in Node, or open({ volatile: true }) to keep nothing; pages keep nothing yet",
+      "say where: open({ name: NAME }) in a page, open({ path: FOLDER }) in Node, or open({ volatile: true }) to keep nothing",
     );
   }
   return new Db(await openNode());

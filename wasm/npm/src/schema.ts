@@ -30,8 +30,9 @@ export const map = <T extends Storable, K extends string | number = string>(): F
 });
 
 /** One value; `initial` shows until one is set. */
-export function register<T extends Storable>(initial: T): Field<Register<T>>;
-export function register<T extends Storable>(): Field<Register<T | undefined>>;
+// Not `extends Storable`: then the type of `register("Untitled")` would be that very text.
+export function register<T>(initial: T): Field<Register<T>>;
+export function register<T>(): Field<Register<T | undefined>>;
 export function register<T>(initial?: T): Field<Register<T | undefined>> {
   return { open: (space, owner, path) => new Register(space.register(path), owner, path, initial) };
 }

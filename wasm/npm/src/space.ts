@@ -48,16 +48,35 @@ class StatusSource extends Source<Status> {
   }
 }
 
+/** Something that somebody may want to know. */
+export interface Incident {
+  readonly code: string;
+  /** The same for people. */
+  readonly text: string;
+}
+
+class Incidents extends Source<readonly Incident[]> {
+  constructor(private readonly raw: raw.Space) {
+    super();
+  }
+
+  protected read(): readonly Incident[] {
+    return this.raw.incidents().map(([code, text]) => ({ code, text }));
+  }
+}
+
 /** What is shared, and with whom. */
 export class Space {
   readonly #raw: raw.Space;
   readonly #sources = new Map<string, Source<unknown>[]>();
   readonly #status: StatusSource;
+  readonly #incidents: Incidents;
 
   /** @internal */
   constructor(it: raw.Space) {
     this.#raw = it;
     this.#status = new StatusSource(it);
+    this.#incidents = new Incidents(it);
     it.watch((what: unknown) => this.#told(what));
   }
 
@@ -78,6 +97,14 @@ export class Space {
 
   get status(): Readable<Status> {
     return this.#status;
+  }
+
+  /**
+   * What happened since the space was opened that somebody may want to know, the newest 256: changes that were lost because they
+   * could not be kept (`LOST`), above all, also those that nobody awaited.
+   */
+  get incidents(): Readable<readonly Incident[]> {
+    return this.#incidents;
   }
 
   /**
@@ -141,7 +168,11 @@ export class Space {
       for (const source of this.#all()) source.end();
       return;
     }
-    if (what === null || Array.isArray(what)) this.#changed(what);
+    if (what === "incident") {
+      this.#incidents.changed();
+      // What was lost shows no longer.
+      this.#changed(null);
+    } else if (what === null || Array.isArray(what)) this.#changed(what);
     else this.#status.changed();
   }
 
@@ -152,6 +183,6 @@ export class Space {
   }
 
   #all(): Source<unknown>[] {
-    return [...this.#sources.values()].flat().concat(this.#status as Source<unknown>);
+    return [...this.#sources.values(), [this.#status, this.#incidents] as Source<unknown>[]].flat();
   }
 }

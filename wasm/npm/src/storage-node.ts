@@ -243,6 +243,11 @@ async function secret(folder: string): Promise<Uint8Array> {
   return seed;
 }
 
+/** Node has no database of a browser. */
+export function openNamed(_name: string): Promise<Storage> {
+  throw new RejoinError("STORAGE", "Node keeps things in folders: say open({ path: FOLDER })");
+}
+
 /** Opens a folder, or makes one. */
 export async function openFolder(path: string): Promise<Storage> {
   await mkdir(path, { recursive: true });

@@ -99,7 +99,9 @@ test("a batch is all or nothing, and reads what it wrote", async (t) => {
     for (let n = 0; n < 100; n += 1) a.tasks.update("n", (task) => ({ count: task.count + 1 }));
     a.likes.add(7);
     assert.equal(a.likes.value, 7);
-    assert.throws(() => a.$.batch(() => {}), { code: "BATCH" });
+    for (const within of [() => a.$.batch(() => {}), () => a.$.root, () => a.$.status.value, () => a.$.undo(), () => a.$.incidents.value]) {
+      assert.throws(within, { code: "BATCH" });
+    }
   });
   assert.deepEqual([a.tasks.get("n"), a.likes.value], [{ count: 101 }, 7]);
   const oops = new Error("mine");

@@ -1,0 +1,4 @@
+// Fails where there is no Chromium.
+import { chromium } from "./harness.mjs";
+
+chromium();
