@@ -44,8 +44,8 @@ The project's own commands. Run them from the top of the repository.
                                 interrupted goes on with --resume FILE
     cargo xtask fresh           builds and runs the quick start of README.md as a crate outside of this workspace
     cargo xtask npm             builds the npm package, runs its tests in Node, and packs it into target/npm
-    cargo xtask browser         the same, and its tests in a headless Chromium, which is installed where apt-get can; as root,
-                                since one of them mounts a small disk
+    cargo xtask browser         the same, its tests in a headless Chromium, which is installed where apt-get can, and what
+                                bundlers make of it; as root, since one of the tests mounts a small disk
     cargo xtask fuzz [--seconds N] [TARGET]
                                 one fuzz target or all, each for N seconds (60); needs nightly and cargo-fuzz
     cargo xtask soak --hours N  new schedules, power cuts, flipped bits and fuzzing in turn for N hours (0.05 is three

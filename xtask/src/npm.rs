@@ -1,6 +1,7 @@
 //! The npm package: built, tested in Node and in a browser, packed.
 //!
-//! What is downloaded is named by `wasm/npm/package-lock.json`; everything else is of this repository.
+//! What is downloaded is named by `wasm/npm/package-lock.json`, and for the bundlers by their versions alone; everything else is of
+//! this repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const BROWSER: &str = "node --test --test-timeout 120000 browser/";
 
 /// Builds, tests and packs.
 pub(crate) fn run(top: &Path) -> Result<(), String> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top.join("target"), PathBuf::from);
+    let target = target().unwrap_or_else(|| top.join("target"));
     let package = top.join("wasm/npm");
     does(&package, "node scripts/version.mjs")
         .map_err(|problem| format!("{problem}; the npm package needs Node 20 or later"))?;
@@ -41,19 +42,30 @@ pub(crate) fn run(top: &Path) -> Result<(), String> {
     start(&package, &line)
 }
 
-/// Tests the package in a headless Chromium, after [`run`].
+/// Tests the package in a headless Chromium, after [`run`], and what bundlers make of an app that uses it.
 pub(crate) fn browser(top: &Path) -> Result<(), String> {
     run(top)?;
     let package = top.join("wasm/npm");
-    if Line::parse("node browser/there.mjs").capture(&package)?.0 {
-        return does(&package, BROWSER);
+    if !Line::parse("node browser/there.mjs").capture(&package)?.0 {
+        // One that is a part of the system; others say where theirs is.
+        for line in ["apt-get update", "apt-get install -y --no-install-recommends chromium-headless-shell"] {
+            let help = |problem| format!("{problem}; install Chromium, and say where it is in CHROMIUM");
+            does(top, line).map_err(help)?;
+        }
     }
-    // One that is a part of the system; others say where theirs is.
-    for line in ["apt-get update", "apt-get install -y --no-install-recommends chromium-headless-shell"] {
-        does(top, line)
-            .map_err(|problem| format!("{problem}; install Chromium, and say where it is in CHROMIUM"))?;
-    }
-    does(&package, BROWSER)
+    does(&package, BROWSER)?;
+    let bundlers = package.join("bundlers");
+    // The package as others get it, and not the folder that it was made from.
+    let packed = target().unwrap_or_else(|| top.join("target")).join("npm/rejoin-0.1.0.tgz");
+    let install = Line::parse("npm install --no-save --no-package-lock --no-audit --no-fund")
+        .arguments(&[&packed.display().to_string()]);
+    start(&bundlers, &install)?;
+    does(&bundlers, "node --test --test-timeout 120000 bundlers.test.mjs")
+}
+
+/// Where cargo builds, if that was said.
+fn target() -> Option<PathBuf> {
+    std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from)
 }
 
 fn build(top: &Path, target: &Path, package: &Path) -> Result<(), String> {
