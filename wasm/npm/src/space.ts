@@ -113,7 +113,13 @@ export class Space {
    */
   batch(run: () => void): Commit {
     try {
-      return new Commit(this.#raw.batch(run), undefined);
+      const within = (): unknown => {
+        const result: unknown = run();
+        // An async function is refused, and nobody waits for what becomes of it.
+        if (result instanceof Promise) result.catch(() => {});
+        return result;
+      };
+      return new Commit(this.#raw.batch(within), undefined);
     } finally {
       // What was read within shows what may have been taken back.
       this.#changed(null);

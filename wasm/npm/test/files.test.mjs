@@ -106,7 +106,7 @@ test("an entry that was being written is no entry; anything else that is wrong i
   assert.equal(await look(), 2);
 });
 
-test("a copy of a folder is another device, and both count", async (t) => {
+test("a copy of a folder is another device with the same data", async (t) => {
   const [path, copy] = [await folder(t), await folder(t)];
   let db = await open({ path });
   const board = await db.create(schema, { name: "board" });

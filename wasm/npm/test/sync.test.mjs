@@ -95,7 +95,9 @@ test("a batch is all or nothing, and reads what it wrote", async (t) => {
   const { net, boards: all } = await boards(2, t);
   const [a, b] = all;
   await a.tasks.set("n", { count: 1 });
+  let part;
   await a.$.batch(() => {
+    part = a.tags.add("within");
     for (let n = 0; n < 100; n += 1) a.tasks.update("n", (task) => ({ count: task.count + 1 }));
     a.likes.add(7);
     assert.equal(a.likes.value, 7);
@@ -103,6 +105,7 @@ test("a batch is all or nothing, and reads what it wrote", async (t) => {
       assert.throws(within, { code: "BATCH" });
     }
   });
+  await assert.rejects(part.then(), { code: "BATCH" }, "kept as a whole, and not before");
   assert.deepEqual([a.tasks.get("n"), a.likes.value], [{ count: 101 }, 7]);
   const oops = new Error("mine");
   assert.throws(
